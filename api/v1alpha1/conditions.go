@@ -1,0 +1,78 @@
+package v1alpha1
+
+// Condition types of TruePACSBalancer, its virtual services and TruePACSReport.
+const (
+	// ConditionAccepted: the spec is consistent and conflicts with no other balancer.
+	ConditionAccepted = "Accepted"
+	// ConditionResolvedRefs: every Secret the spec names exists and is usable.
+	ConditionResolvedRefs = "ResolvedRefs"
+	// ConditionProgrammed: the directors' kernels and proxies do what the spec says.
+	ConditionProgrammed = "Programmed"
+	// ConditionServersHealthy: every server passes its health checks.
+	ConditionServersHealthy = "ServersHealthy"
+	// ConditionReady: Accepted, ResolvedRefs and Programmed on every reachable director.
+	ConditionReady = "Ready"
+	// ConditionReconciling: work is under way (kstatus, abnormal when true).
+	ConditionReconciling = "Reconciling"
+	// ConditionStalled: no retry can mend it, the spec or the node must change (kstatus).
+	ConditionStalled = "Stalled"
+)
+
+// Reasons of conditions.
+const (
+	// ReasonAccepted: nothing is refused.
+	ReasonAccepted = "Accepted"
+	// ReasonInvalidField: a field has a value that cannot work.
+	ReasonInvalidField = "InvalidField"
+	// ReasonAddressInUse: a virtual IP is the address of a node, a server, the API server or the
+	// default gateway.
+	ReasonAddressInUse = "AddressInUse"
+	// ReasonPortConflict: another balancer or service uses this address and port already.
+	ReasonPortConflict = "PortConflict"
+	// ReasonDirectorConflict: another balancer uses this address with other directors.
+	ReasonDirectorConflict = "DirectorConflict"
+	// ReasonNoDirector: no node matches spec.directors.
+	ReasonNoDirector = "NoDirector"
+	// ReasonTooManyDirectors: more than one node matches spec.directors.
+	ReasonTooManyDirectors = "TooManyDirectors"
+	// ReasonResolved: every reference is resolved.
+	ReasonResolved = "Resolved"
+	// ReasonSecretNotFound: a Secret does not exist.
+	ReasonSecretNotFound = "SecretNotFound"
+	// ReasonSecretInvalid: a Secret holds no usable certificate and key.
+	ReasonSecretInvalid = "SecretInvalid"
+	// ReasonProgrammed: kernel and proxy do what the spec says.
+	ReasonProgrammed = "Programmed"
+	// ReasonInterfaceNotFound: the director has no interface for a virtual IP.
+	ReasonInterfaceNotFound = "InterfaceNotFound"
+	// ReasonKernelRefused: the kernel refused an operation.
+	ReasonKernelRefused = "KernelRefused"
+	// ReasonModuleMissing: the kernel has no IPVS or no nftables.
+	ReasonModuleMissing = "ModuleMissing"
+	// ReasonProxyRefused: the proxy refused its configuration.
+	ReasonProxyRefused = "ProxyRefused"
+	// ReasonProxyMissing: no proxy is connected to the agent.
+	ReasonProxyMissing = "ProxyMissing"
+	// ReasonKeptLastGood: something new was refused, the last good state goes on.
+	ReasonKeptLastGood = "KeptLastGood"
+	// ReasonPending: the directors have not reported yet.
+	ReasonPending = "Pending"
+	// ReasonDirectorSilent: the director has not renewed its Lease.
+	ReasonDirectorSilent = "DirectorSilent"
+	// ReasonAllHealthy: every server passes its checks.
+	ReasonAllHealthy = "AllHealthy"
+	// ReasonServersDown: some servers fail their checks.
+	ReasonServersDown = "ServersDown"
+	// ReasonNoServerLeft: every server of a pool fails its checks.
+	ReasonNoServerLeft = "NoServerLeft"
+	// ReasonReady: the balancer does what the spec says.
+	ReasonReady = "Ready"
+	// ReasonInstallationConflict: another TruePACSBalancer installation runs here.
+	ReasonInstallationConflict = "InstallationConflict"
+	// ReasonSourceLost: the API server no longer lets us see the balancers; the last state stays.
+	ReasonSourceLost = "SourceLost"
+)
+
+// DirectorLabel is the node label that makes a node a director when spec.directors does not
+// say otherwise; its value is "true".
+const DirectorLabel = "lb.truepacs.io/director"

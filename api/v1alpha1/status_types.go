@@ -1,0 +1,118 @@
+package v1alpha1
+
+import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+// TruePACSBalancerStatus is what the directors report, folded by the operator.
+type TruePACSBalancerStatus struct {
+	// observedGeneration is the metadata.generation that this status speaks of.
+	// +optional
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+	// conditions are Accepted, ResolvedRefs, Programmed, ServersHealthy, Ready, Reconciling and
+	// Stalled.
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	// +kubebuilder:validation:MaxItems=16
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+	// summary is for kubectl's columns.
+	// +optional
+	Summary Summary `json:"summary,omitempty,omitzero"`
+	// virtualIPs says who holds each address.
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=16
+	VirtualIPs []VirtualIPStatus `json:"virtualIPs,omitempty"`
+	// virtualServices says how each service and its servers are.
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=64
+	VirtualServices []VirtualServiceStatus `json:"virtualServices,omitempty"`
+}
+
+// Summary is for kubectl's columns.
+type Summary struct {
+	// virtualIPs are the addresses, with commas.
+	// +optional
+	VirtualIPs string `json:"virtualIPs,omitempty"`
+	// servers is healthy/all distinct servers, for example 3/4.
+	// +optional
+	Servers string `json:"servers,omitempty"`
+	// activeNodes are the directors that hold an address, with commas.
+	// +optional
+	ActiveNodes string `json:"activeNodes,omitempty"`
+}
+
+// VirtualIPStatus says who holds an address.
+type VirtualIPStatus struct {
+	// name is the name in spec.virtualIPs.
+	// +required
+	Name string `json:"name,omitempty"`
+	// address is the address.
+	// +optional
+	Address string `json:"address,omitempty"`
+	// activeNode is the director that holds it; empty: none.
+	// +optional
+	ActiveNode string `json:"activeNode,omitempty"`
+	// interface is where it is held.
+	// +optional
+	Interface string `json:"interface,omitempty"`
+}
+
+// VirtualServiceStatus says how a service is.
+type VirtualServiceStatus struct {
+	// name is the name in spec.virtualServices.
+	// +required
+	Name string `json:"name,omitempty"`
+	// conditions are Accepted, ResolvedRefs and Programmed.
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	// +kubebuilder:validation:MaxItems=16
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+	// serverStates says how each server of each pool of the service is.
+	// +optional
+	// +listType=map
+	// +listMapKey=serverPool
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=1024
+	ServerStates []ServerState `json:"serverStates,omitempty"`
+}
+
+// Health is the verdict of a server's health checks.
+//
+// +kubebuilder:validation:Enum=Healthy;Unhealthy;Unknown
+type Health string
+
+const (
+	// HealthHealthy: all checks pass.
+	HealthHealthy Health = "Healthy"
+	// HealthUnhealthy: a check fails; the server gets no new connections.
+	HealthUnhealthy Health = "Unhealthy"
+	// HealthUnknown: not checked yet, or the director that checks is silent.
+	HealthUnknown Health = "Unknown"
+)
+
+// ServerState says how a server is.
+type ServerState struct {
+	// serverPool is the name of the pool.
+	// +required
+	ServerPool string `json:"serverPool,omitempty"`
+	// name is the name of the server.
+	// +required
+	Name string `json:"name,omitempty"`
+	// health is the verdict of the checks.
+	// +optional
+	Health Health `json:"health,omitempty"`
+	// state is what the administrator wants of the server: Active.
+	// +optional
+	State string `json:"state,omitempty"`
+	// reason is one word for why the server is not healthy.
+	// +optional
+	Reason string `json:"reason,omitempty"`
+	// message says in a sentence what failed and what to do.
+	// +optional
+	// +kubebuilder:validation:MaxLength=1024
+	Message string `json:"message,omitempty"`
+}

@@ -1,0 +1,210 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"reflect"
+	"sync"
+	"time"
+
+	"github.com/go-logr/logr"
+	"github.com/truepacs/balancer/dataplane/model"
+)
+
+// Config configures an Agent.
+type Config struct {
+	// Log takes what an engineer needs.
+	Log logr.Logger
+	// Store keeps the last Node.
+	Store *Store
+	// Drivers are what the agent acts through.
+	Drivers Drivers
+	// Resync is the time between two looks at the kernel while nothing changes. Absent: 10 s.
+	Resync time.Duration
+	// OnChange is called after each pass; it must not block.
+	OnChange func()
+}
+
+// Agent makes one host do what a model.Node says.
+type Agent struct {
+	cfg  Config
+	wake chan struct{}
+
+	mu       sync.Mutex
+	desired  *desired // nil: not known yet, nothing is touched
+	observed Observed
+	saved    Saved
+
+	adopted bool // the kernel's own verdicts were taken over; pass only
+}
+
+// desired is a Node to be carried out.
+type desired struct {
+	node     model.Node
+	revision uint64
+}
+
+// Observed is what the last pass found.
+type Observed struct {
+	// Revision is the revision of the Node that was carried out; 0: none yet.
+	Revision uint64
+	// Node is that Node.
+	Node model.Node
+	// Refused are the items that could not be programmed, by key.
+	Refused map[string]*model.ItemError
+	// Failure is what else went wrong in the pass, nil: nothing.
+	Failure error
+	// Verdicts are the health verdicts of layer 4 and layer 7 targets.
+	Verdicts map[string]model.Verdict
+	// Proxy is the state of the layer 7 proxy.
+	Proxy ProxyState
+}
+
+// New makes an Agent; Run starts it.
+func New(cfg Config) *Agent {
+	if cfg.Resync <= 0 {
+		cfg.Resync = 10 * time.Second
+	}
+	if cfg.OnChange == nil {
+		cfg.OnChange = func() {}
+	}
+	return &Agent{cfg: cfg, wake: make(chan struct{}, 1)}
+}
+
+// Restore starts from the saved Node, before any other source is there. It returns what the
+// source of the model had saved. ErrNoState: nothing is touched until SetDesired.
+func (a *Agent) Restore() ([]byte, error) {
+	saved, err := a.cfg.Store.Load()
+	if err != nil {
+		return nil, err
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.desired = &desired{node: saved.Node, revision: 1}
+	a.Wake()
+	return saved.Source, nil
+}
+
+// SetDesired replaces the Node and returns its revision; the same Node keeps its revision.
+// source is saved with it and comes back from Restore. A state that cannot be saved is an
+// error, but the Node is carried out.
+func (a *Agent) SetDesired(node model.Node, source []byte) (revision uint64, err error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	switch {
+	case a.desired == nil:
+		a.desired = &desired{node: node, revision: 1}
+	case !reflect.DeepEqual(a.desired.node, node):
+		a.desired = &desired{node: node, revision: a.desired.revision + 1}
+	}
+	a.Wake()
+	return a.desired.revision, a.save(Saved{Node: node, Source: source})
+}
+
+// save writes the state if it differs from what was last written.
+func (a *Agent) save(next Saved) error {
+	if reflect.DeepEqual(a.saved, next) {
+		return nil
+	}
+	if err := a.cfg.Store.Save(next); err != nil {
+		return err
+	}
+	a.saved = next
+	return nil
+}
+
+// Wake asks for a pass soon. Drivers and checks call it when something changed.
+func (a *Agent) Wake() {
+	select {
+	case a.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Observed returns what the last pass found.
+func (a *Agent) Observed() Observed {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.observed
+}
+
+// Run carries out the desired Node until ctx ends. What is programmed stays.
+func (a *Agent) Run(ctx context.Context) {
+	defer a.cfg.Drivers.Checker.Close()
+	resync := time.NewTicker(a.cfg.Resync)
+	defer resync.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-a.wake:
+		case <-resync.C:
+		}
+		a.pass(ctx)
+	}
+}
+
+// pass carries out the desired Node once.
+func (a *Agent) pass(ctx context.Context) {
+	a.mu.Lock()
+	want := a.desired
+	a.mu.Unlock()
+	if want == nil {
+		return
+	}
+	next := a.apply(ctx, want)
+	if ctx.Err() != nil {
+		return
+	}
+	a.mu.Lock()
+	a.observed = next
+	a.mu.Unlock()
+	a.cfg.OnChange()
+}
+
+// apply hands the desired sets to the drivers: a real server is prepared, and the kernel knows
+// a service, before clients can reach its address.
+func (a *Agent) apply(ctx context.Context, want *desired) Observed {
+	d, node := a.cfg.Drivers, want.node
+	verdicts, err := a.check(ctx, node)
+	failures := []error{err, d.RealServer.Set(ctx, node.RealServer)}
+	if err == nil {
+		services := weigh(node.Services, verdicts)
+		failures = append(failures, d.VirtualServer.Set(ctx, services), d.Marker.Set(ctx, services))
+	}
+	failures = append(failures,
+		d.Addresses.Set(ctx, node.VirtualIPs),
+		d.Proxy.Set(ctx, node.Proxy),
+		d.Announcer.Set(ctx, node.VirtualIPs),
+	)
+	observed := Observed{Revision: want.revision, Node: node, Proxy: d.Proxy.State()}
+	observed.Refused, observed.Failure = model.ItemErrors(errors.Join(failures...))
+	observed.Verdicts = merge(verdicts, observed.Proxy.Verdicts)
+	return observed
+}
+
+// check passes the targets to the checker. The first time, servers that the kernel treats as
+// healthy start healthy, so that a restart changes nothing; while the kernel cannot be read,
+// layer 4 stays as it is.
+func (a *Agent) check(ctx context.Context, node model.Node) (map[string]model.Verdict, error) {
+	var healthy map[string]bool
+	if !a.adopted && len(node.Services) > 0 {
+		kernel, err := a.cfg.Drivers.VirtualServer.Weights(ctx)
+		if err != nil {
+			return nil, err
+		}
+		healthy = adopted(node.Services, kernel)
+	}
+	a.adopted = true
+	a.cfg.Drivers.Checker.Set(node.Targets, healthy)
+	return a.cfg.Drivers.Checker.Verdicts(), nil
+}
+
+// merge joins the agent's and the proxy's verdicts; the agent's win.
+func merge(agent, proxy map[string]model.Verdict) map[string]model.Verdict {
+	all := make(map[string]model.Verdict, len(agent)+len(proxy))
+	maps.Copy(all, proxy)
+	maps.Copy(all, agent)
+	return all
+}

@@ -1,0 +1,77 @@
+package agent
+
+import (
+	"context"
+
+	"github.com/truepacs/balancer/dataplane/model"
+)
+
+// A driver takes the whole desired set, writes differences only, and is idempotent. Items that
+// could not be programmed come back as *model.ItemError, joined; the others are programmed.
+
+// VirtualServer is the kernel's layer 4 load balancer (IPVS).
+type VirtualServer interface {
+	Set(ctx context.Context, all []model.VirtualService) error
+	// Weights returns the weights that the kernel has, by firewall mark and server address.
+	Weights(ctx context.Context) (map[uint32]map[string]int, error)
+}
+
+// Marker gives packets to virtual services their firewall marks (nftables).
+type Marker interface {
+	Set(ctx context.Context, all []model.VirtualService) error
+}
+
+// AddressHolder holds virtual IP addresses on interfaces.
+type AddressHolder interface {
+	Set(ctx context.Context, all []model.VirtualIP) error
+}
+
+// Announcer tells the neighbours who holds an address (gratuitous ARP).
+type Announcer interface {
+	Set(ctx context.Context, all []model.VirtualIP) error
+}
+
+// RealServerPreparer makes a real server accept virtual IP addresses without answering ARP.
+type RealServerPreparer interface {
+	Set(ctx context.Context, all []model.LoopbackVIP) error
+}
+
+// ProxyFeeder passes sockets and configuration to the layer 7 proxy.
+type ProxyFeeder interface {
+	Set(ctx context.Context, proxy model.Proxy) error
+	State() ProxyState
+}
+
+// ProxyState is what the current proxy reports.
+type ProxyState struct {
+	// Connected says that a proxy is there.
+	Connected bool
+	// Current says that it runs the newest configuration.
+	Current bool
+	// Version is its version.
+	Version string
+	// Refused says why it refused the newest configuration.
+	Refused string
+	// Verdicts are its health verdicts by target key.
+	Verdicts map[string]model.Verdict
+}
+
+// Checker checks servers.
+type Checker interface {
+	// Set replaces the whole set of targets. healthy names the new targets that count as
+	// healthy until their checks say otherwise.
+	Set(all []model.Target, healthy map[string]bool)
+	Verdicts() map[string]model.Verdict
+	Close()
+}
+
+// Drivers are everything an Agent acts through; all are required.
+type Drivers struct {
+	VirtualServer VirtualServer
+	Marker        Marker
+	Addresses     AddressHolder
+	Announcer     Announcer
+	RealServer    RealServerPreparer
+	Proxy         ProxyFeeder
+	Checker       Checker
+}

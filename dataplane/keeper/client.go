@@ -1,0 +1,173 @@
+package keeper
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/go-logr/logr"
+	"github.com/truepacs/balancer/dataplane/model"
+)
+
+// reconnectAfter is how long a proxy waits before it looks for its agent again. An agent that
+// starts anew needs its sockets back before it can serve a changed configuration.
+const reconnectAfter = 200 * time.Millisecond
+
+// Handler is the proxy behind a Client; it is called by one goroutine.
+type Handler interface {
+	// Apply runs a configuration. sockets has one for each listener. An error says why the
+	// configuration is refused as a whole; the one before stays.
+	Apply(proxy model.Proxy, sockets map[netip.AddrPort]*Socket) error
+	// Drain tells that a newer proxy took over: accept nothing more.
+	Drain()
+	// Status returns what the proxy sees; Client fills in Generation and Refused.
+	Status() Status
+}
+
+// ClientConfig configures a Client.
+type ClientConfig struct {
+	// Log takes what an engineer needs.
+	Log logr.Logger
+	// Path is the agent's unix socket.
+	Path string
+	// ProxyVersion is the version of this program.
+	ProxyVersion string
+	// ReportEvery is the longest time between two status reports. Absent: 1 s.
+	ReportEvery time.Duration
+}
+
+// Client is the proxy's side. It holds the sockets while no agent is there and finds the agent
+// again when it comes back.
+type Client struct {
+	cfg     ClientConfig
+	handler Handler
+	started time.Time
+
+	mu         sync.Mutex
+	store      store
+	generation uint64
+	refused    string
+}
+
+// NewClient makes a Client; Run starts it.
+func NewClient(cfg ClientConfig, handler Handler) *Client {
+	if cfg.ReportEvery <= 0 {
+		cfg.ReportEvery = time.Second
+	}
+	return &Client{cfg: cfg, handler: handler, started: time.Now(), store: store{}}
+}
+
+// Run serves the agent until ctx ends.
+func (c *Client) Run(ctx context.Context) {
+	for ctx.Err() == nil {
+		if err := c.session(ctx); err != nil && ctx.Err() == nil {
+			c.cfg.Log.V(1).Info("no agent", "path", c.cfg.Path, "cause", err.Error())
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(reconnectAfter):
+		}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.store.closeAll()
+}
+
+// session serves one connection to the agent.
+func (c *Client) session(ctx context.Context) error {
+	conn, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: c.cfg.Path, Net: "unix"})
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	w := &wire{conn: conn}
+	if err := c.introduce(w); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	stop := context.AfterFunc(ctx, func() { conn.Close() })
+	defer stop()
+	var reporting sync.WaitGroup
+	defer reporting.Wait()
+	defer cancel()
+	reporting.Go(func() { c.report(ctx, w) })
+	for {
+		m, sockets, err := w.receive()
+		if err != nil {
+			return err
+		}
+		if err := c.handle(w, m, sockets); err != nil {
+			return err
+		}
+	}
+}
+
+func (c *Client) introduce(w *wire) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err := w.sendSockets(c.store.missing(nil)); err != nil {
+		return err
+	}
+	return w.send(message{Kind: kindHello, Hello: &hello{
+		Version: Version, ProxyVersion: c.cfg.ProxyVersion, Started: c.started, PID: os.Getpid(),
+	}})
+}
+
+func (c *Client) handle(w *wire, m message, sockets []*Socket) error {
+	c.mu.Lock()
+	c.store.add(sockets)
+	c.mu.Unlock()
+	switch m.Kind {
+	case kindConfig:
+		if m.Config == nil {
+			return fmt.Errorf("agent sent an empty configuration")
+		}
+		c.apply(*m.Config)
+		return c.sendStatus(w)
+	case kindDrain:
+		c.cfg.Log.Info("a newer proxy took over, no new connections are accepted")
+		c.handler.Drain()
+	}
+	return nil
+}
+
+func (c *Client) apply(proxy model.Proxy) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	err := c.handler.Apply(proxy, c.store)
+	if err != nil {
+		c.refused = err.Error()
+		c.cfg.Log.Error(err, "configuration is refused, the one before goes on")
+		return
+	}
+	c.generation, c.refused = proxy.Generation, ""
+	c.store.closeOthers(proxy.Listeners)
+}
+
+func (c *Client) report(ctx context.Context, w *wire) {
+	tick := time.NewTicker(c.cfg.ReportEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			if c.sendStatus(w) != nil {
+				return
+			}
+		}
+	}
+}
+
+func (c *Client) sendStatus(w *wire) error {
+	status := c.handler.Status()
+	c.mu.Lock()
+	status.Generation, status.Refused = c.generation, c.refused
+	c.mu.Unlock()
+	return w.send(message{Kind: kindStatus, Status: &status})
+}

@@ -1,0 +1,50 @@
+package keeper
+
+import (
+	"time"
+
+	"github.com/truepacs/balancer/dataplane/model"
+)
+
+// Version is the version of the protocol. Both sides ignore fields they do not know and accept
+// the versions one before and one after their own.
+const Version = 1
+
+// kind says what a message is.
+type kind string
+
+const (
+	kindHello   kind = "hello"   // proxy: who it is; its sockets came before
+	kindSockets kind = "sockets" // both: listening sockets are attached
+	kindConfig  kind = "config"  // agent: the configuration to run
+	kindDrain   kind = "drain"   // agent: a newer proxy took over
+	kindStatus  kind = "status"  // proxy: what it runs and sees
+)
+
+// message is one frame. The member that belongs to Kind is set.
+type message struct {
+	Kind    kind         `json:"kind"`
+	Hello   *hello       `json:"hello,omitempty"`
+	Sockets int          `json:"sockets,omitempty"` // how many descriptors are attached
+	Config  *model.Proxy `json:"config,omitempty"`
+	Status  *Status      `json:"status,omitempty"`
+}
+
+type hello struct {
+	Version      int       `json:"version"`
+	ProxyVersion string    `json:"proxyVersion"`
+	Started      time.Time `json:"started"`
+	PID          int       `json:"pid"`
+}
+
+// Status is what a proxy runs and sees.
+type Status struct {
+	// Generation is the Proxy.Generation that the proxy runs.
+	Generation uint64 `json:"generation"`
+	// Refused says why the newest configuration was refused; empty: it was not.
+	Refused string `json:"refused,omitempty"`
+	// Verdicts are the proxy's health verdicts by target key.
+	Verdicts map[string]model.Verdict `json:"verdicts,omitempty"`
+	// Connections is the number of open client connections.
+	Connections int64 `json:"connections"`
+}

@@ -1,0 +1,44 @@
+package model
+
+import "net/netip"
+
+// Node is everything one host must do. The zero value is a host without work.
+type Node struct {
+	// VirtualIPs are the addresses that this host holds as a director.
+	VirtualIPs []VirtualIP `json:"virtualIPs,omitempty"`
+	// Services are the layer 4 virtual services of this director's kernel.
+	Services []VirtualService `json:"services,omitempty"`
+	// Targets are the servers of layer 4 services, to be checked by the agent. The proxy
+	// checks its own, see Proxy.Targets.
+	Targets []Target `json:"targets,omitempty"`
+	// RealServer is set on hosts that are real servers of a direct-routing service.
+	RealServer []LoopbackVIP `json:"realServer,omitempty"`
+	// Proxy is the configuration of the layer 7 proxy.
+	Proxy Proxy `json:"proxy"`
+}
+
+// VirtualIP is an address that a director holds on an interface and announces.
+type VirtualIP struct {
+	// Key identifies the address: namespace/balancer/name. Two balancers that use one address
+	// share the first one's entry.
+	Key string `json:"key"`
+	// Address is the virtual IP address, held with a host prefix (/32).
+	Address netip.Addr `json:"address"`
+	// Interface is the name of the interface that holds it.
+	Interface string `json:"interface"`
+}
+
+// LoopbackVIP is an address that a real server accepts without answering ARP for it.
+type LoopbackVIP struct {
+	// Address is the virtual IP address; it is put on the loopback interface as /32.
+	Address netip.Addr `json:"address"`
+	// Interface is the interface that faces the director; its arp_ignore and arp_announce are
+	// set before the address is added (Documentation/networking/ip-sysctl.rst of the kernel).
+	Interface string `json:"interface"`
+}
+
+// Empty tells whether the host has no work at all.
+func (n *Node) Empty() bool {
+	return len(n.VirtualIPs) == 0 && len(n.Services) == 0 && len(n.Targets) == 0 &&
+		len(n.RealServer) == 0 && len(n.Proxy.Listeners) == 0
+}
