@@ -41,9 +41,11 @@ type TruePACSNodeStatus struct {
 	Role NodeRole `json:"role,omitempty"`
 	// agentVersion is the version of the agent.
 	// +optional
+	// +kubebuilder:validation:MaxLength=128
 	AgentVersion string `json:"agentVersion,omitempty"`
 	// proxyVersion is the version of the proxy that is connected; empty: none.
 	// +optional
+	// +kubebuilder:validation:MaxLength=128
 	ProxyVersion string `json:"proxyVersion,omitempty"`
 	// kernel describes the node's kernel.
 	// +optional
@@ -77,12 +79,15 @@ const (
 type KernelStatus struct {
 	// release is the kernel's release, as uname -r prints it.
 	// +optional
+	// +kubebuilder:validation:MaxLength=128
 	Release string `json:"release,omitempty"`
 	// ipvs is Available or the reason why not.
 	// +optional
+	// +kubebuilder:validation:MaxLength=512
 	IPVS string `json:"ipvs,omitempty"`
 	// nftables is Available or the reason why not.
 	// +optional
+	// +kubebuilder:validation:MaxLength=512
 	NFTables string `json:"nftables,omitempty"`
 }
 
@@ -90,11 +95,13 @@ type KernelStatus struct {
 type InterfaceStatus struct {
 	// name is the interface's name.
 	// +required
+	// +kubebuilder:validation:MaxLength=63
 	Name string `json:"name,omitempty"`
 	// addresses are the interface's own addresses with prefix length, without virtual ones.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:MaxLength=64
 	Addresses []string `json:"addresses,omitempty"`
 	// mtu is the interface's MTU in bytes.
 	// +optional

@@ -38,9 +38,11 @@ type TruePACSReportList struct {
 type TruePACSReportStatus struct {
 	// balancer is the name of the TruePACSBalancer.
 	// +optional
+	// +kubebuilder:validation:MaxLength=253
 	Balancer string `json:"balancer,omitempty"`
 	// node is the name of the director.
 	// +optional
+	// +kubebuilder:validation:MaxLength=253
 	Node string `json:"node,omitempty"`
 	// observedGeneration is the balancer's metadata.generation that this report speaks of.
 	// +optional

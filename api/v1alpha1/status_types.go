@@ -35,12 +35,15 @@ type TruePACSBalancerStatus struct {
 type Summary struct {
 	// virtualIPs are the addresses, with commas.
 	// +optional
+	// +kubebuilder:validation:MaxLength=1024
 	VirtualIPs string `json:"virtualIPs,omitempty"`
 	// servers is healthy/all distinct servers, for example 3/4.
 	// +optional
+	// +kubebuilder:validation:MaxLength=32
 	Servers string `json:"servers,omitempty"`
 	// activeNodes are the directors that hold an address, with commas.
 	// +optional
+	// +kubebuilder:validation:MaxLength=4096
 	ActiveNodes string `json:"activeNodes,omitempty"`
 }
 
@@ -48,15 +51,19 @@ type Summary struct {
 type VirtualIPStatus struct {
 	// name is the name in spec.virtualIPs.
 	// +required
+	// +kubebuilder:validation:MaxLength=63
 	Name string `json:"name,omitempty"`
 	// address is the address.
 	// +optional
+	// +kubebuilder:validation:MaxLength=45
 	Address string `json:"address,omitempty"`
 	// activeNode is the director that holds it; empty: none.
 	// +optional
+	// +kubebuilder:validation:MaxLength=253
 	ActiveNode string `json:"activeNode,omitempty"`
 	// interface is where it is held.
 	// +optional
+	// +kubebuilder:validation:MaxLength=15
 	Interface string `json:"interface,omitempty"`
 }
 
@@ -64,6 +71,7 @@ type VirtualIPStatus struct {
 type VirtualServiceStatus struct {
 	// name is the name in spec.virtualServices.
 	// +required
+	// +kubebuilder:validation:MaxLength=63
 	Name string `json:"name,omitempty"`
 	// conditions are Accepted, ResolvedRefs and Programmed.
 	// +optional
@@ -86,11 +94,11 @@ type VirtualServiceStatus struct {
 type Health string
 
 const (
-	// HealthHealthy: all checks pass.
+	// HealthHealthy says that all checks pass.
 	HealthHealthy Health = "Healthy"
-	// HealthUnhealthy: a check fails; the server gets no new connections.
+	// HealthUnhealthy says that a check fails; the server gets no new connections.
 	HealthUnhealthy Health = "Unhealthy"
-	// HealthUnknown: not checked yet, or the director that checks is silent.
+	// HealthUnknown says not checked yet, or the director that checks is silent.
 	HealthUnknown Health = "Unknown"
 )
 
@@ -98,18 +106,22 @@ const (
 type ServerState struct {
 	// serverPool is the name of the pool.
 	// +required
+	// +kubebuilder:validation:MaxLength=63
 	ServerPool string `json:"serverPool,omitempty"`
 	// name is the name of the server.
 	// +required
+	// +kubebuilder:validation:MaxLength=63
 	Name string `json:"name,omitempty"`
 	// health is the verdict of the checks.
 	// +optional
 	Health Health `json:"health,omitempty"`
 	// state is what the administrator wants of the server: Active.
 	// +optional
+	// +kubebuilder:validation:MaxLength=32
 	State string `json:"state,omitempty"`
 	// reason is one word for why the server is not healthy.
 	// +optional
+	// +kubebuilder:validation:MaxLength=64
 	Reason string `json:"reason,omitempty"`
 	// message says in a sentence what failed and what to do.
 	// +optional

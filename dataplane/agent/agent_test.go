@@ -204,7 +204,7 @@ func TestUnreadableKernelStaysAsItIs(t *testing.T) {
 
 func TestNothingIsTouchedWithoutState(t *testing.T) {
 	for name, damage := range map[string]func(path string) error{
-		"missing":       func(path string) error { return os.Remove(path) },
+		"missing":       os.Remove,
 		"truncated":     func(path string) error { return os.Truncate(path, 40) },
 		"empty":         func(path string) error { return os.Truncate(path, 0) },
 		"newer version": func(path string) error { return os.WriteFile(path, []byte(`{"version":3,"saved":{}}`), 0o600) },

@@ -144,7 +144,7 @@ func hasKeys(l model.Listener) bool {
 
 // mapCertificates returns a copy of the listeners with change applied to every certificate.
 func mapCertificates(listeners []model.Listener, change func(*model.Certificate)) []model.Listener {
-	var out []model.Listener
+	out := make([]model.Listener, 0, len(listeners))
 	for _, l := range listeners {
 		if l.TLS != nil {
 			tls := *l.TLS

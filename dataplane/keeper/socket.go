@@ -1,6 +1,7 @@
 package keeper
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -55,8 +56,11 @@ func (s *Socket) bind() error {
 // socket; its address is asked of the kernel and not of the sender.
 func adopt(fd int) (*Socket, error) {
 	listening, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ACCEPTCONN)
-	if err != nil || listening != 1 {
-		return nil, fmt.Errorf("descriptor passed is not a listening socket (%v)", err)
+	if err != nil {
+		return nil, fmt.Errorf("descriptor passed is not a socket: %w", err)
+	}
+	if listening != 1 {
+		return nil, errors.New("descriptor passed is not a listening socket")
 	}
 	name, err := unix.Getsockname(fd)
 	if err != nil {

@@ -33,4 +33,3 @@ func TestCertificateNeverPrintsItsKey(t *testing.T) {
 		}
 	}
 }
-

@@ -2,6 +2,7 @@ package model
 
 import (
 	"fmt"
+	"io"
 	"net/netip"
 )
 
@@ -82,7 +83,7 @@ type Certificate struct {
 }
 
 // Format implements fmt.Formatter: the name only.
-func (c Certificate) Format(f fmt.State, _ rune) { fmt.Fprintf(f, "certificate %s", c.Name) }
+func (c Certificate) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "certificate "+c.Name) }
 
 // MarshalLog implements logr.Marshaler: the name only.
 func (c Certificate) MarshalLog() any { return "certificate " + c.Name }

@@ -1,0 +1,83 @@
+# TruePACSBalancer. `make demo` shows the main job, `make test` runs every test.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+MAKEFLAGS += --no-print-directory
+.DEFAULT_GOAL := help
+
+MODULE  := github.com/truepacs/balancer
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+LDFLAGS := -s -w -X $(MODULE)/internal/version.version=$(VERSION)
+BIN     := .cache/bin
+FUZZTIME ?= 5m
+export GOFLAGS := -mod=readonly
+
+.PHONY: help
+help: ## List the targets.
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
+
+# ---- what everything needs ---------------------------------------------------------------------
+
+# What is expensive to make (kernels, images, Kubernetes) outlives the checkout.
+CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/truepacs-balancer
+.cache:
+	@mkdir -p $(CACHE) && ln -sfn $(CACHE) .cache
+
+.PHONY: setup
+setup: .cache ## Install the Debian packages that are missing (root).
+	@hack/setup
+
+.PHONY: tools
+tools: .cache
+	@cd tools && go build -o ../$(BIN)/controller-gen sigs.k8s.io/controller-tools/cmd/controller-gen
+	@cd tools && go build -o ../$(BIN)/helm helm.sh/helm/v4/cmd/helm
+
+.PHONY: linter
+linter: .cache
+	@cd tools/lint && go build -o ../../$(BIN)/golangci-lint sigs.k8s.io/kube-api-linter/cmd/golangci-lint-kube-api-linter
+
+# ---- product -----------------------------------------------------------------------------------
+
+.PHONY: build
+build: ## Build the static binary bin/truepacs.
+	@mkdir -p bin
+	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/truepacs .
+
+.PHONY: image
+image: build ## Write the OCI image dist/truepacs.tar.
+	@mkdir -p dist
+	go run ./hack/image -binary bin/truepacs -out dist/truepacs.tar
+
+.PHONY: generate
+generate: tools ## Make generated code, CRDs and chart copies.
+	$(BIN)/controller-gen object crd applyconfiguration paths=./api/... output:crd:dir=config/crd/bases
+	hack/generate
+
+.PHONY: verify
+verify: generate ## Fail if a generated file is not what generate makes.
+	@git diff --exit-code -- api config charts || { echo "generated files differ: commit what 'make generate' made"; exit 1; }
+
+.PHONY: lint
+lint: linter ## Check style, import rules and the API's conventions.
+	$(BIN)/golangci-lint run ./...
+
+# ---- tests -------------------------------------------------------------------------------------
+
+.PHONY: demo
+demo: setup build ## Show the main job on a LAN of virtual hosts (root).
+	go run ./e2e/demo -binary bin/truepacs
+
+.PHONY: cluster
+cluster: setup image ## Run a real Kubernetes cluster with the balancer until Ctrl-C (root).
+	go run ./e2e/cluster/cmd/cluster up
+
+.PHONY: test
+test: setup tools build ## Run every test (root; 30 minutes warm).
+	hack/test
+
+.PHONY: fuzz
+fuzz: ## Run every fuzz target for FUZZTIME.
+	hack/fuzz $(FUZZTIME)
+
+.PHONY: clean
+clean: ## Remove what was built; the cache stays.
+	rm -rf bin dist
