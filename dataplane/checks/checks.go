@@ -1,0 +1,78 @@
+// Package checks runs the health checks of a model.Node or model.Proxy: it speaks the model on
+// one side and dataplane/health on the other, for agent and proxy alike.
+package checks
+
+import (
+	"github.com/go-logr/logr"
+
+	"github.com/truepacs/balancer/dataplane/health"
+	"github.com/truepacs/balancer/dataplane/model"
+)
+
+// Checks checks the targets it was last given. Make it with New.
+type Checks struct{ monitor *health.Monitor }
+
+// New starts without targets. onChange is told each verdict that changes, one at a time.
+func New(log logr.Logger, onChange func(key string, v model.Verdict)) *Checks {
+	return &Checks{monitor: health.NewMonitor(health.Config{
+		Log:      log,
+		OnChange: func(key string, v health.Verdict) { onChange(key, verdict(v)) },
+	})}
+}
+
+// Set replaces the whole set of targets. healthy names the new ones that count as healthy until
+// their checks say otherwise.
+func (c *Checks) Set(all []model.Target, healthy map[string]bool) {
+	targets := make([]health.Target, 0, len(all))
+	for _, t := range all {
+		initial := health.InitiallyUnknown
+		if healthy[t.Key] {
+			initial = health.InitiallyHealthy
+		}
+		targets = append(targets, target(t, initial))
+	}
+	c.monitor.Set(targets)
+}
+
+// Verdicts returns the verdict on every target by key.
+func (c *Checks) Verdicts() map[string]model.Verdict {
+	out := map[string]model.Verdict{}
+	for key, v := range c.monitor.Verdicts() {
+		out[key] = verdict(v)
+	}
+	return out
+}
+
+// Close stops checking.
+func (c *Checks) Close() { c.monitor.Close() }
+
+func target(t model.Target, initial health.Initial) health.Target {
+	out := health.Target{Key: t.Key, Address: t.Address, Initial: initial}
+	for _, c := range t.Checks {
+		out.Checks = append(out.Checks, check(c))
+	}
+	return out
+}
+
+func check(c model.Check) health.Check {
+	out := health.Check{
+		Type: health.Type(c.Type), Port: c.Port,
+		Period: c.Period, FastPeriod: c.FastPeriod, Timeout: c.Timeout, Rise: c.Rise, Fall: c.Fall,
+	}
+	if c.HTTP != nil {
+		out.HTTP = health.HTTPCheck{
+			Path: c.HTTP.Path, Host: c.HTTP.Host,
+			ExpectedStatuses: c.HTTP.ExpectedStatuses, ExpectedBody: c.HTTP.ExpectedBody,
+		}
+	}
+	if c.DICOM != nil {
+		out.DICOM = health.DICOMCheck{CalledAETitle: c.DICOM.CalledAETitle, CallingAETitle: c.DICOM.CallingAETitle}
+	}
+	return out
+}
+
+func verdict(v health.Verdict) model.Verdict {
+	return model.Verdict{
+		Known: v.Known, Healthy: v.Healthy, Reason: string(v.Reason), Message: v.Message, Since: v.Since,
+	}
+}

@@ -1,0 +1,152 @@
+package health
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/truepacs/balancer/dataplane/dicom"
+	"go.uber.org/goleak"
+)
+
+// serverVariable makes the test binary serve for a benchmark instead of testing, so that the CPU of
+// the servers is not counted as the Monitor's.
+const serverVariable = "TRUEPACS_HEALTH_TEST_SERVER"
+
+// serverPorts is how many ports the targets share: few probes a second for each, so that closed
+// connections in TIME_WAIT do not use up the local ports.
+const serverPorts = 20
+
+func TestMain(m *testing.M) {
+	if os.Getenv(serverVariable) != "" {
+		runServer()
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// runServer answers C-ECHO and HTTP until its standard input ends.
+func runServer() {
+	for range serverPorts {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			panic(err)
+		}
+		fmt.Println(l.Addr())
+		go func() {
+			for {
+				c, err := l.Accept()
+				if err != nil {
+					return
+				}
+				go answer(c)
+			}
+		}()
+	}
+	_, _ = io.Copy(io.Discard, os.Stdin)
+}
+
+// answer serves one connection in the protocol of its first byte.
+func answer(c net.Conn) {
+	defer c.Close()
+	r := bufio.NewReader(c)
+	first, err := r.Peek(1)
+	if err != nil {
+		return
+	}
+	if first[0] == 'G' {
+		if _, err := http.ReadRequest(r); err == nil {
+			_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nDB-OK")
+		}
+		return
+	}
+	set, _ := dicom.Command{Field: dicom.CEchoRSP, RespondedTo: 1}.Append(nil)
+	rsp := dicom.PData{PDVs: []dicom.PDV{{ContextID: 1, Command: true, Last: true, Data: set}}}
+	scp(map[dicom.PDUType]dicom.PDU{
+		dicom.TypeAssociateRQ: accepted(dicom.ContextAccepted), dicom.TypePData: rsp, dicom.TypeReleaseRQ: dicom.ReleaseRP{},
+	}, make(chan []dicom.PDUType, 1))(&buffered{c, r})
+}
+
+// buffered is a connection that is read through a reader which has looked ahead.
+type buffered struct {
+	net.Conn
+	r *bufio.Reader
+}
+
+func (b *buffered) Read(p []byte) (int, error) { return b.r.Read(p) }
+
+// startServer runs this binary as a server and returns its addresses.
+func startServer(b *testing.B) []netip.AddrPort {
+	b.Helper()
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), serverVariable+"=1")
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		b.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		b.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { in.Close(); _ = cmd.Wait() })
+	var list []netip.AddrPort
+	for lines := bufio.NewScanner(out); len(list) < serverPorts && lines.Scan(); {
+		list = append(list, netip.MustParseAddrPort(strings.TrimSpace(lines.Text())))
+	}
+	return list
+}
+
+func cpu() time.Duration {
+	var u syscall.Rusage
+	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &u)
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// BenchmarkThousandTargets checks 1,000 targets every second for 10 s and prints the CPU of this
+// process, user and system, in per cent of one core.
+func BenchmarkThousandTargets(b *testing.B) {
+	for name, c := range map[string]Check{
+		"TCP":       {Type: TCP},
+		"HTTP":      {Type: HTTP, HTTP: HTTPCheck{ExpectedBody: "DB-OK"}},
+		"DICOMEcho": echoCheck,
+	} {
+		b.Run(name, func(b *testing.B) {
+			servers := startServer(b)
+			var targets []Target
+			for i := range 1000 {
+				at := servers[i%len(servers)]
+				c := c
+				c.Port, c.Period = at.Port(), time.Second
+				targets = append(targets, Target{Key: fmt.Sprint(i), Address: at.Addr(), Checks: []Check{c}})
+			}
+			m := NewMonitor(Config{})
+			defer m.Close()
+			m.Set(targets)
+			time.Sleep(2 * time.Second)
+			for b.Loop() {
+				before := cpu()
+				time.Sleep(10 * time.Second)
+				b.ReportMetric(float64(cpu()-before)/float64(10*time.Second)*100, "%core")
+			}
+			down := 0
+			for _, v := range m.Verdicts() {
+				if !v.Healthy {
+					down++
+				}
+			}
+			b.ReportMetric(float64(down), "down")
+		})
+	}
+}

@@ -1,0 +1,150 @@
+package health
+
+import (
+	"context"
+	"time"
+)
+
+// runner is one target being checked. Its goroutine runs Monitor.run; everything that changes is
+// guarded by Monitor.mu.
+type runner struct {
+	target  Target
+	probers []prober
+	// ctx ends when the target is removed or replaced, or the Monitor closed.
+	ctx  context.Context
+	stop context.CancelFunc
+	// before is closed when the runner that this one replaces has let go of its connection;
+	// nil if there was none.
+	before <-chan struct{}
+	done   chan struct{}
+
+	checks []progress
+	slots  []slot
+	// base is the verdict without notes, see decide; verdict is what is shown.
+	base, verdict Verdict
+}
+
+// newRunner builds the runner of a normal target. From the one it replaces, if any, it takes over
+// what Monitor.Set promises; slots whose due time is zero are new.
+func newRunner(ctx context.Context, t Target, old *runner) *runner {
+	r := &runner{target: t, done: make(chan struct{}), slots: make([]slot, len(t.Checks))}
+	r.ctx, r.stop = context.WithCancel(ctx)
+	state := t.Initial.start()
+	r.base = t.Initial.verdict(t.Address)
+	if old != nil {
+		old.stop()
+		r.before = old.done
+	}
+	inherit := old != nil && old.target.Address == t.Address
+	if inherit {
+		r.base, r.verdict = old.base, old.verdict
+		state = old.base.assumed()
+	}
+	for i, c := range t.Checks {
+		r.probers = append(r.probers, newProber(t.Address, c))
+		p := progress{check: c, state: state}
+		if inherit {
+			p, r.slots[i] = old.continued(c, p)
+		}
+		r.checks = append(r.checks, p)
+	}
+	return r
+}
+
+// assumed is the state that a check starts in on a target with this verdict.
+func (v Verdict) assumed() State {
+	switch {
+	case v.Healthy:
+		return State{Status: Healthy, Assumed: true}
+	case v.Known:
+		return State{Status: Unhealthy, Assumed: true}
+	default:
+		return State{}
+	}
+}
+
+// continued returns the progress of the check that asked the same as c, at c's pace, and when it is
+// due; fresh and a zero slot if there is none.
+func (r *runner) continued(c Check, fresh progress) (progress, slot) {
+	for i, p := range r.checks {
+		if p.check.asksTheSame(c) {
+			s := r.slots[i]
+			if p.check.policy() != c.policy() {
+				s.due = time.Time{}
+			}
+			p.check = c
+			return p, s
+		}
+	}
+	return fresh, slot{}
+}
+
+// run makes the target's checks, one at a time, until it is stopped.
+func (m *Monitor) run(r *runner) {
+	defer close(r.done)
+	defer r.stop()
+	if r.before != nil {
+		<-r.before
+	}
+	if len(r.checks) == 0 {
+		return
+	}
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		i, wait := m.next(r)
+		timer.Reset(wait)
+		select {
+		case <-r.ctx.Done():
+			return
+		case <-timer.C:
+		}
+		if r.ctx.Err() != nil { // both were ready, and select picks at random
+			return
+		}
+		start := time.Now()
+		result := m.probe(r.ctx, r.probers[i])
+		m.record(r, i, result, start, time.Now())
+	}
+}
+
+func (m *Monitor) next(r *runner) (int, time.Duration) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return pick(r.slots, time.Now())
+}
+
+// record takes in a result, unless the runner has been stopped: its probe was then cut short.
+func (m *Monitor) record(r *runner, i int, result Result, start, end time.Time) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if r.ctx.Err() != nil {
+		return
+	}
+	p := &r.checks[i]
+	delay := p.record(result)
+	deciding := p.state.Deciding()
+	if !deciding {
+		delay = jittered(m.rand, delay, m.cfg.Jitter)
+	}
+	r.slots[i] = slot{due: nextDue(start, end, delay, deciding, p.check.FastPeriod), deciding: deciding}
+	if result.Grade != Pass {
+		m.cfg.Log.V(1).Info("Health check did not pass", "target", r.target.Key, "reason", result.Reason, "message", result.Message)
+	}
+	m.publish(r)
+}
+
+// publish brings a target's verdict up to date and tells whom it concerns. Call it with m.mu held.
+func (m *Monitor) publish(r *runner) {
+	before := r.verdict
+	r.base = decide(r.base, r.checks)
+	r.verdict = dated(before, annotate(r.base, r.checks), m.cfg.Now())
+	if r.verdict.sameButSince(before) {
+		return
+	}
+	m.notify.changed(r.target.Key)
+	if r.verdict.Healthy != before.Healthy || r.verdict.Known != before.Known {
+		m.cfg.Log.Info("Health changed", "target", r.target.Key, "address", r.target.Address,
+			"healthy", r.verdict.Healthy, "known", r.verdict.Known, "reason", r.verdict.Reason, "message", r.verdict.Message)
+	}
+}

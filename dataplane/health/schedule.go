@@ -1,0 +1,64 @@
+package health
+
+import (
+	"math/rand/v2"
+	"time"
+)
+
+// slot is when a check is due.
+type slot struct {
+	due      time.Time
+	deciding bool
+}
+
+// pick returns the check to make next and how long to wait for it. Among those that are due, one
+// that is deciding goes first: a target makes one probe at a time, and when every probe times out
+// the checks would otherwise take turns and multiply the time to a verdict. Deciding ends after Rise
+// or Fall results, so nobody starves.
+func pick(slots []slot, now time.Time) (index int, wait time.Duration) {
+	for i, s := range slots {
+		if before(s, slots[index], now) {
+			index = i
+		}
+	}
+	return index, max(0, slots[index].due.Sub(now))
+}
+
+// before orders two slots for pick.
+func before(a, b slot, now time.Time) bool {
+	aDue, bDue := !a.due.After(now), !b.due.After(now)
+	if aDue && bDue && a.deciding != b.deciding {
+		return a.deciding
+	}
+	return a.due.Before(b.due)
+}
+
+// nextDue returns when a check is due after a probe that ran from start to end. Periods count from
+// start to start, which saves the probe's own time whenever it is slow. Only when nothing is being
+// decided does a slow server get a pause of fast between two probes.
+func nextDue(start, end time.Time, delay time.Duration, deciding bool, fast time.Duration) time.Time {
+	pause := fast
+	if deciding {
+		pause = 0
+	}
+	due, least := start.Add(delay), end.Add(pause)
+	if due.Before(least) {
+		return least
+	}
+	return due
+}
+
+// spacing is how far apart the first probes of targets that come together are on average.
+const spacing = time.Millisecond
+
+// firstDelay spreads the first probes of n new checks: one alone is made at once, a thousand within
+// a second, never later than their period.
+func firstDelay(r *rand.Rand, n int, period time.Duration) time.Duration {
+	return time.Duration(r.Float64() * float64(min(time.Duration(n-1)*spacing, period)))
+}
+
+// jittered shortens a regular period by up to the fraction, so that checks which started together
+// drift apart. It never lengthens it: the time to a verdict is a promise.
+func jittered(r *rand.Rand, d time.Duration, fraction float64) time.Duration {
+	return d - time.Duration(r.Float64()*fraction*float64(d))
+}

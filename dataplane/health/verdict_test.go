@@ -1,0 +1,51 @@
+package health
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestDecideAndAnnotate(t *testing.T) {
+	refused := Result{Fail, ConnectionRefused, "refused"}
+	busy := Result{Pass, ServerBusy, "busy"}
+	local := Result{Inconclusive, LocalFault, "no descriptors"}
+	up := progress{check: Check{Type: TCP}, state: State{Status: Healthy}}
+	with := func(p progress, r Result) progress { p.last = r; return p }
+	down := progress{check: Check{Type: HTTP}, state: State{Status: Unhealthy}, failure: refused, last: refused}
+	new := progress{check: Check{Type: DICOMEcho}, state: State{Status: Healthy, Assumed: true}}
+	failing := progress{check: Check{Type: TCP}, state: State{Status: Healthy, Run: 1}, failure: refused, last: refused}
+	healthy := Verdict{Healthy: true, Known: true}
+	downVerdict := Verdict{Known: true, Reason: ConnectionRefused, Message: "refused", Cause: HTTP}
+	unknown := Verdict{Reason: NotYetChecked, Message: "not yet"}
+	cases := map[string]struct {
+		before Verdict
+		checks []progress
+		want   Verdict
+	}{
+		"no checks":                      {unknown, nil, Verdict{Healthy: true, Known: true, Reason: NoChecks, Message: "No health check is configured; the server is taken for healthy."}},
+		"all up":                         {unknown, []progress{up, up}, healthy},
+		"one down of two":                {healthy, []progress{up, down}, downVerdict},
+		"one down, one new":              {healthy, []progress{new, down}, downVerdict},
+		"up and new keeps healthy":       {healthy, []progress{up, new}, healthy},
+		"up and new keeps unknown":       {unknown, []progress{up, {}}, unknown},
+		"a failure alone is not shown":   {healthy, []progress{failing}, healthy},
+		"rising still shows the failure": {downVerdict, []progress{with(down, Result{})}, downVerdict},
+		"busy is shown":                  {healthy, []progress{up, with(up, busy)}, Verdict{true, true, ServerBusy, "busy", healthy.Since, TCP}},
+		"recovered beside an assumed":    {downVerdict, []progress{up, new}, healthy},
+		"assumed down keeps unhealthy":   {downVerdict, []progress{up, {state: State{Status: Unhealthy, Assumed: true}}}, downVerdict},
+		"all assumed, initially healthy": {Verdict{Healthy: true, Reason: NotYetChecked}, []progress{new}, Verdict{Healthy: true, Reason: NotYetChecked}},
+		"one confirmed of two":           {Verdict{Healthy: true, Reason: NotYetChecked}, []progress{up, new}, Verdict{Healthy: true, Reason: NotYetChecked}},
+		"invalid check on a server down": {downVerdict, []progress{with(progress{state: State{Status: Unhealthy, Assumed: true}}, local)}, Verdict{false, true, LocalFault, "no descriptors", healthy.Since, ""}},
+		"down hides busy":                {healthy, []progress{with(up, busy), down}, downVerdict},
+		"local fault is shown":           {unknown, []progress{with(progress{check: Check{Type: TCP}}, local)}, Verdict{false, false, LocalFault, "no descriptors", healthy.Since, TCP}},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			got := annotate(decide(tc.before, tc.checks), tc.checks)
+			if diff := cmp.Diff(tc.want, got); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
