@@ -196,7 +196,7 @@ func (s *Server) runsDesired(p *peer) bool {
 	return s.desired != nil && p.status.Generation == s.desired.Generation && p.status.Refused == ""
 }
 
-// drainOthers tells the proxies before p that p took over.
+// drainOthers tells the proxies other than p that they are replaced.
 func (s *Server) drainOthers(p *peer) {
 	for other := range s.proxies {
 		if other == p || other.hello == nil {
@@ -294,6 +294,13 @@ func forget(has map[netip.AddrPort]bool, st store) {
 			delete(has, addr)
 		}
 	}
+}
+
+// Dismiss tells every proxy that it is not needed any more.
+func (s *Server) Dismiss() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.drainOthers(nil)
 }
 
 // State returns the current proxy's state.

@@ -1,0 +1,86 @@
+package l7
+
+import (
+	"context"
+	"io"
+	"net"
+	"net/netip"
+	"time"
+
+	"github.com/go-logr/logr"
+)
+
+// Config configures an Engine; the zero value works.
+type Config struct {
+	// Log takes what an engineer needs; absent: nothing is logged.
+	Log logr.Logger
+	// Dial connects to a server; it must obey ctx. Absent: TCP with Timeouts.Connect.
+	Dial func(ctx context.Context, addr netip.AddrPort) (net.Conn, error)
+	// AccessLog gets one line of JSON a request or TCP connection in a single Write; it must be
+	// safe for concurrent use, as os.File is. Absent: no access log. The line holds no query, no
+	// header and of the path only words from a fixed list.
+	AccessLog io.Writer
+	// Timeouts are the limits of waiting; absent ones have their defaults.
+	Timeouts Timeouts
+}
+
+// Timeouts are the limits of waiting. None bounds a whole request: bodies reach gigabytes.
+type Timeouts struct {
+	// Header is how long a client may take for a TLS handshake, and for a request head once its
+	// first byte came (or from the start of the connection). Default 10 s.
+	Header time.Duration
+	// KeepAlive is how long a client connection may wait for its next request. Default 60 s.
+	KeepAlive time.Duration
+	// Connect bounds one attempt to reach a server. Default 5 s.
+	Connect time.Duration
+	// Transfer is how long nothing may move in either direction while a request, an upgraded
+	// connection or a TCP connection is open. Default 15 min.
+	Transfer time.Duration
+	// HalfClosed is the same after one side has ended its direction. Default 30 s.
+	HalfClosed time.Duration
+	// ServerIdle is how long an unused connection to a server is kept. It must be shorter than
+	// the server's own limit, else requests meet connections that are being closed. Default 4 s
+	// (common servers close after 5 s).
+	ServerIdle time.Duration
+	// DrainIdle is how long Drain leaves an idle client connection open for one more request,
+	// which is answered with Connection: close. Default 2 s.
+	DrainIdle time.Duration
+	// Linger is how long a connection closed before its request was read is kept to swallow the
+	// rest, so that the client can read the answer (RFC 9112 section 9.6). Default 1 s.
+	Linger time.Duration
+}
+
+func (t Timeouts) withDefaults() Timeouts {
+	for _, d := range []struct {
+		field *time.Duration
+		value time.Duration
+	}{
+		{&t.Header, 10 * time.Second},
+		{&t.KeepAlive, time.Minute},
+		{&t.Connect, 5 * time.Second},
+		{&t.Transfer, 15 * time.Minute},
+		{&t.HalfClosed, 30 * time.Second},
+		{&t.ServerIdle, 4 * time.Second},
+		{&t.DrainIdle, 2 * time.Second},
+		{&t.Linger, time.Second},
+	} {
+		if *d.field <= 0 {
+			*d.field = d.value
+		}
+	}
+	return t
+}
+
+func (c Config) withDefaults() Config {
+	c.Timeouts = c.Timeouts.withDefaults()
+	if c.Log.GetSink() == nil {
+		c.Log = logr.Discard()
+	}
+	if c.Dial == nil {
+		var d net.Dialer
+		c.Dial = func(ctx context.Context, addr netip.AddrPort) (net.Conn, error) {
+			return d.DialContext(ctx, "tcp", addr.String())
+		}
+	}
+	return c
+}

@@ -1,0 +1,55 @@
+package l7
+
+import (
+	"crypto/tls"
+	"net/netip"
+
+	"github.com/truepacs/balancer/dataplane/model"
+)
+
+// service is a compiled model.Listener: immutable, replaced as a whole.
+type service struct {
+	name     string
+	http     bool
+	address  netip.AddrPort
+	tls      *tls.Config // nil: clear
+	tlsModel *model.TLS
+	forward  bool
+	trusted  []netip.Prefix
+	cookie   *cookie // of the default pool; nil: no persistence
+	routes   []route
+	fallback route
+}
+
+// proto is the scheme the client used, as X-Forwarded-Proto names it.
+func (s *service) proto() string {
+	if s.tls != nil {
+		return "https"
+	}
+	return "http"
+}
+
+func (s *service) trusts(client netip.Addr) bool {
+	for _, p := range s.trusted {
+		if p.Contains(client) {
+			return true
+		}
+	}
+	return false
+}
+
+// state is everything that a configuration compiles to. It shares servers and endpoints with
+// the state before, and is not changed once it is in use.
+type state struct {
+	services  map[string]*service // by listener
+	pools     map[string]*pool
+	servers   map[ServerKey]*server
+	endpoints map[endpointKey]*endpoint
+}
+
+func emptyState() *state {
+	return &state{
+		services: map[string]*service{}, pools: map[string]*pool{},
+		servers: map[ServerKey]*server{}, endpoints: map[endpointKey]*endpoint{},
+	}
+}
