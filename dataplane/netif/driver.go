@@ -1,0 +1,176 @@
+package netif
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"sync"
+	"syscall"
+
+	"github.com/truepacs/balancer/dataplane/model"
+	"github.com/truepacs/balancer/dataplane/plan"
+)
+
+// Driver holds the virtual IP addresses of a director. Create it with New.
+type Driver struct {
+	mu     sync.Mutex
+	kernel Kernel
+	marker Marker
+}
+
+// New returns a driver on a kernel: Rtnetlink or, in tests, a Fake.
+func New(kernel Kernel) *Driver {
+	return &Driver{kernel: kernel, marker: DirectorMarker()}
+}
+
+// Set makes all the virtual IP addresses of this host: each is there with a host prefix (/32)
+// when Set returns, and every other address that carries our mark is gone. Addresses are added
+// before others are removed. An address that is there without our mark, with whatever prefix
+// length, is used as it is and never removed. What is not to be changed is not written.
+//
+// An address whose interface is missing or down fails with the reason InterfaceNotFound; one
+// that is already there stays. Item errors carry the Key of the virtual IP, for leftovers the
+// address. Loopback interfaces belong to dataplane/realserver and are refused.
+func (d *Driver) Set(ctx context.Context, all []model.VirtualIP) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	seen, err := d.observe(ctx)
+	if err != nil {
+		return err
+	}
+	wanted, errs := desired(all, seen, d.marker)
+	changes := decide(wanted, seen, d.marker)
+	for _, item := range changes.Add {
+		errs = append(errs, d.add(ctx, item.Value))
+	}
+	for _, item := range changes.Remove {
+		errs = append(errs, d.remove(ctx, item.Value))
+	}
+	return errors.Join(errs...)
+}
+
+// observed is what the kernel has.
+type observed struct {
+	links     map[string]Link
+	addresses []Address
+}
+
+func (d *Driver) observe(ctx context.Context) (observed, error) {
+	if err := ctx.Err(); err != nil {
+		return observed{}, fmt.Errorf("netif: %w", err)
+	}
+	links, err := d.kernel.Links()
+	if err != nil {
+		return observed{}, Explain("netif", err)
+	}
+	addresses, err := d.kernel.Addresses()
+	if err != nil {
+		return observed{}, Explain("netif", err)
+	}
+	seen := observed{links: make(map[string]Link, len(links)), addresses: addresses}
+	for _, l := range links {
+		seen.links[l.Name] = l
+	}
+	return seen, nil
+}
+
+// entry is an address that is wanted or there; key is the virtual IP's.
+type entry struct {
+	key     string
+	address Address
+	usable  bool // false: do not add, and do not remove what is there
+}
+
+func entryKey(a Address) string { return a.Prefix.String() + "%" + a.Interface }
+
+// desired turns virtual IPs into addresses. One that cannot be added is in the result too, so
+// that it is not removed where it is already there.
+func desired(all []model.VirtualIP, seen observed, marker Marker) (map[string]entry, []error) {
+	wanted := make(map[string]entry, len(all))
+	var errs []error
+	for _, vip := range all {
+		err := check(vip, seen.links)
+		if err != nil {
+			errs = append(errs, err)
+		}
+		if !vip.Address.IsValid() {
+			continue
+		}
+		a := marker.Mark(Address{
+			Interface: vip.Interface,
+			Index:     seen.links[vip.Interface].Index,
+			Prefix:    netip.PrefixFrom(vip.Address, vip.Address.BitLen()),
+			Scope:     ScopeGlobal,
+		})
+		if _, twice := wanted[entryKey(a)]; !twice {
+			wanted[entryKey(a)] = entry{key: vip.Key, address: a, usable: err == nil}
+		}
+	}
+	return wanted, errs
+}
+
+// check tells why a virtual IP cannot be held, nil if it can.
+func check(vip model.VirtualIP, links map[string]Link) error {
+	link, there := links[vip.Interface]
+	fail := func(reason, format string, args ...any) error {
+		return &model.ItemError{Key: vip.Key, Reason: reason, Err: fmt.Errorf(format, args...)}
+	}
+	switch {
+	case !vip.Address.Is4():
+		return fail(ReasonKernelRefused, "address %s is not IPv4: this version holds IPv4 addresses only", vip.Address)
+	case !there:
+		return fail(ReasonInterfaceNotFound, "interface %s does not exist on this host: check virtualIPs[].interfaces", vip.Interface)
+	case link.Loopback:
+		return fail(ReasonInterfaceNotFound, "interface %s is the loopback: name the interface that faces the clients", vip.Interface)
+	case !link.Up:
+		return fail(ReasonInterfaceNotFound, "interface %s is down: switch it on with `ip link set %s up`", vip.Interface, vip.Interface)
+	}
+	return nil
+}
+
+// decide compares. A foreign entry with a wanted address counts as the wanted one.
+func decide(wanted map[string]entry, seen observed, marker Marker) plan.Changes[string, entry] {
+	have := make(map[string]entry, len(seen.addresses))
+	for _, a := range seen.addresses {
+		if marker.Owns(a) {
+			have[entryKey(a)] = entry{key: a.Prefix.Addr().String(), address: a}
+		}
+	}
+	for _, a := range seen.addresses {
+		host := a
+		host.Prefix = netip.PrefixFrom(a.Prefix.Addr(), a.Prefix.Addr().BitLen())
+		if w, ok := wanted[entryKey(host)]; ok && !marker.Owns(a) {
+			have[entryKey(host)] = w
+		}
+	}
+	same := func(entry, entry) bool { return true }
+	return plan.Diff(wanted, have, same)
+}
+
+func (d *Driver) add(ctx context.Context, e entry) error {
+	if !e.usable {
+		return nil
+	}
+	act := fmt.Sprintf("add %s to %s", e.address.Prefix, e.address.Interface)
+	if err := ctx.Err(); err != nil {
+		return itemError(e.key, act, err)
+	}
+	err := d.kernel.AddAddress(e.address)
+	if err == nil || errors.Is(err, syscall.EEXIST) {
+		return nil
+	}
+	return itemError(e.key, act, err)
+}
+
+func (d *Driver) remove(ctx context.Context, e entry) error {
+	act := fmt.Sprintf("remove %s from %s", e.address.Prefix, e.address.Interface)
+	if err := ctx.Err(); err != nil {
+		return itemError(e.key, act, err)
+	}
+	err := d.kernel.RemoveAddress(e.address)
+	if err == nil || errors.Is(err, syscall.EADDRNOTAVAIL) || errors.Is(err, syscall.ENODEV) {
+		return nil
+	}
+	return itemError(e.key, act, err)
+}

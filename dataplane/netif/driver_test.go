@@ -1,0 +1,160 @@
+package netif_test
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"github.com/truepacs/balancer/dataplane/model"
+	"github.com/truepacs/balancer/dataplane/netif"
+)
+
+func TestErrorsSayWhatToDo(t *testing.T) {
+	tests := map[string]struct {
+		errno      error
+		wantReason string
+		want       string
+	}{
+		"no right":    {syscall.EPERM, netif.ReasonKernelRefused, "NET_ADMIN"},
+		"gone":        {syscall.ENODEV, netif.ReasonInterfaceNotFound, "virtualIPs[].interfaces"},
+		"no memory":   {syscall.ENOBUFS, netif.ReasonKernelRefused, "out of memory"},
+		"no family":   {syscall.EAFNOSUPPORT, netif.ReasonKernelRefused, "address family"},
+		"anything":    {syscall.EINVAL, netif.ReasonKernelRefused, "add 192.0.2.1/32 to tp0: invalid argument"},
+		"no answer":   {syscall.EAGAIN, netif.ReasonKernelRefused, "did not answer in time"},
+		"raced, fine": {syscall.EEXIST, "", ""},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			fake := &netif.Fake{Refuse: func(string, netif.Address) error { return tc.errno }}
+			fake.AddLink(netif.Link{Name: "tp0", Up: true})
+			items, _ := model.ItemErrors(netif.New(fake).Set(t.Context(), []model.VirtualIP{vip("192.0.2.1", "tp0")}))
+			item := items["imaging/radiology/192.0.2.1"]
+			if tc.want == "" {
+				if item != nil {
+					t.Fatalf("got %v, want no error", item)
+				}
+				return
+			}
+			if item == nil || item.Reason != tc.wantReason || !strings.Contains(item.Error(), tc.want) {
+				t.Errorf("got %v, want reason %s and the words %q", item, tc.wantReason, tc.want)
+			}
+		})
+	}
+}
+
+func TestRefusedRemovalIsReported(t *testing.T) {
+	h := fakeHost(t, false)
+	mustSet(t, h, vip("192.0.2.1", "tp0"), vip("192.0.2.2", "tp0"))
+	h.kernel.Kernel.(*netif.Fake).Refuse = func(act string, a netif.Address) error {
+		if a.Prefix.Addr() == netip.MustParseAddr("192.0.2.1") {
+			return syscall.EPERM
+		}
+		return nil
+	}
+	items, rest := model.ItemErrors(netif.New(h.kernel).Set(t.Context(), nil))
+	if items["192.0.2.1"] == nil || len(items) != 1 || rest != nil {
+		t.Errorf("got %v and %v, want one error for 192.0.2.1", items, rest)
+	}
+	wantAddresses(t, h, "tp0", "192.0.2.1/32")
+}
+
+func TestDownInterfaceKeepsItsAddresses(t *testing.T) {
+	h := fakeHost(t, false)
+	mustSet(t, h, vip("192.0.2.1", "tp0"))
+	h.kernel.Kernel.(*netif.Fake).ChangeLink(netif.Link{Name: "tp0", Index: 2})
+	if err := netif.New(h.kernel).Set(t.Context(), []model.VirtualIP{vip("192.0.2.1", "tp0")}); err == nil {
+		t.Error("an interface that is down is no error")
+	}
+	wantAddresses(t, h, "tp0", "192.0.2.1/32")
+}
+
+func TestEndedContextWritesNothing(t *testing.T) {
+	h := fakeHost(t, false)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	err := netif.New(h.kernel).Set(ctx, []model.VirtualIP{vip("192.0.2.1", "tp0")})
+	if err == nil || h.kernel.writes != 0 {
+		t.Errorf("got %v and %d writes", err, h.kernel.writes)
+	}
+}
+
+// TestLoopbackBelongsToOthers has an address of the real server driver on lo.
+func TestLoopbackBelongsToOthers(t *testing.T) {
+	h := fakeHost(t, false)
+	a := netif.Address{Interface: "lo", Index: 1, Prefix: netip.MustParsePrefix("192.0.2.100/32")}
+	if err := h.kernel.Kernel.AddAddress(netif.RealServerMarker().Mark(a)); err != nil {
+		t.Fatal(err)
+	}
+	mustSet(t, h)
+	wantAddresses(t, h, "lo", "192.0.2.100/32")
+}
+
+// TestAnyStateConvergesInOneCall starts from any mix of own and foreign addresses.
+func TestAnyStateConvergesInOneCall(t *testing.T) {
+	address := rapid.Custom(func(rt *rapid.T) netip.Addr {
+		return netip.AddrFrom4([4]byte{192, 0, 2, byte(rapid.IntRange(1, 8).Draw(rt, "octet"))})
+	})
+	name := rapid.SampledFrom([]string{"tp0", "enp130s0f0np0"})
+	rapid.Check(t, func(rt *rapid.T) {
+		h := fakeHost(t, rapid.Bool().Draw(rt, "old kernel"))
+		indexes := map[string]int{"tp0": 2, "enp130s0f0np0": 4}
+		foreign := map[string]bool{}
+		for range rapid.IntRange(0, 12).Draw(rt, "there") {
+			n := name.Draw(rt, "interface")
+			a := netif.Address{Interface: n, Index: indexes[n]}
+			a.Prefix = netip.PrefixFrom(address.Draw(rt, "address"), rapid.SampledFrom([]int{24, 32}).Draw(rt, "bits"))
+			own := rapid.Bool().Draw(rt, "own")
+			if own {
+				a = netif.DirectorMarker().Mark(a)
+			}
+			if h.kernel.Kernel.AddAddress(a) == nil && !own {
+				foreign[fmt.Sprint(n, a.Prefix)] = true
+			}
+		}
+		all := rapid.SliceOfN(rapid.Custom(func(rt *rapid.T) model.VirtualIP {
+			return vip(address.Draw(rt, "vip").String(), name.Draw(rt, "on"))
+		}), 0, 6).Draw(rt, "wanted")
+		converge(rt, h, all, foreign)
+	})
+}
+
+func converge(t *rapid.T, h host, all []model.VirtualIP, foreign map[string]bool) {
+	want := map[string]bool{}
+	for key := range foreign {
+		want[key] = true
+	}
+	for _, v := range all {
+		if !foreign[fmt.Sprint(v.Interface, netip.PrefixFrom(v.Address, 24))] {
+			want[fmt.Sprint(v.Interface, netip.PrefixFrom(v.Address, 32))] = true
+		}
+	}
+	if err := netif.New(h.kernel).Set(t.Context(), all); err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]bool{}
+	for _, name := range []string{"tp0", "enp130s0f0np0"} {
+		for _, prefix := range h.list(name) {
+			got[fmt.Sprint(name, prefix)] = true
+		}
+	}
+	// An own address beside a foreign one of another length may stay while it is wanted.
+	for _, v := range all {
+		host := fmt.Sprint(v.Interface, netip.PrefixFrom(v.Address, 32))
+		if got[host] && !want[host] {
+			want[host] = true
+		}
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Fatalf("after one call (-want +got):\n%s", diff)
+	}
+	before := h.kernel.writes
+	if err := netif.New(h.kernel).Set(t.Context(), all); err != nil || h.kernel.writes != before {
+		t.Fatalf("second call: %v, %d writes", err, h.kernel.writes-before)
+	}
+}

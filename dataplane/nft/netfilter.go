@@ -1,0 +1,203 @@
+package nft
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"syscall"
+	"time"
+
+	"github.com/google/nftables"
+	"github.com/mdlayher/netlink"
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// timeout bounds one reading or writing; 10,000 elements take a small part of a second.
+	timeout = 10 * time.Second
+	// buffer bounds what one transaction and its answers may take in a socket, in bytes; it is
+	// a limit, nothing is reserved. An element takes 40 bytes.
+	buffer = 32 << 20
+	// readAttempts is how often the table is read again because the ruleset changed meanwhile.
+	readAttempts = 10
+)
+
+// Netfilter is the kernel of the calling thread's network namespace. Each call opens its own
+// sockets.
+type Netfilter struct{}
+
+var _ Kernel = Netfilter{}
+
+// connect returns a connection whose sockets give up at the context's end or after timeout.
+func connect(ctx context.Context) (*nftables.Conn, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	return nftables.New(nftables.WithSockOptions(func(c *netlink.Conn) error { return prepare(ctx, c) }))
+}
+
+func prepare(ctx context.Context, c *netlink.Conn) error {
+	deadline := time.Now().Add(timeout)
+	if earlier, ok := ctx.Deadline(); ok && earlier.Before(deadline) {
+		deadline = earlier
+	}
+	return errors.Join(c.SetDeadline(deadline), c.SetWriteBuffer(buffer), c.SetReadBuffer(buffer))
+}
+
+// Read implements Kernel. The kernel numbers the states of its ruleset; a reading counts only if
+// the number was the same before and after.
+func (n Netfilter) Read(ctx context.Context, name string) (*Table, error) {
+	for range readAttempts {
+		before, err := generation(ctx)
+		if err != nil {
+			return nil, err
+		}
+		table, err := n.read(ctx, name)
+		after, err2 := generation(ctx)
+		if err2 != nil {
+			return nil, err2
+		}
+		if before == after {
+			return table, err
+		}
+	}
+	return nil, errBusy
+}
+
+func (n Netfilter) read(ctx context.Context, name string) (*Table, error) {
+	conn, err := connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	tables, err := conn.ListTablesOfFamily(nftables.TableFamilyINet)
+	if err != nil {
+		return nil, err
+	}
+	at := slices.IndexFunc(tables, func(t *nftables.Table) bool { return t.Name == name })
+	if at < 0 {
+		return nil, nil
+	}
+	if tables[at].Flags != 0 {
+		return &Table{}, nil
+	}
+	table, err := readStructure(conn, tableOf(name))
+	if err != nil && !refused(err) {
+		// Not the kernel but its answer is strange: somebody put in what we never do.
+		return &Table{}, nil
+	}
+	return table, err
+}
+
+// refused tells whether an error comes from the kernel or the socket and not from parsing.
+func refused(err error) bool {
+	return errors.As(err, new(syscall.Errno)) || errors.As(err, new(*netlink.OpError))
+}
+
+func readStructure(conn *nftables.Conn, table *nftables.Table) (*Table, error) {
+	chains, err := conn.ListChainsOfTableFamily(table.Family)
+	if err != nil {
+		return nil, err
+	}
+	chains = slices.DeleteFunc(chains, func(c *nftables.Chain) bool { return c.Table.Name != table.Name })
+	sets, err := conn.GetSets(table)
+	if err != nil {
+		return nil, err
+	}
+	want, err := mapOf(table)
+	if err != nil {
+		return nil, err
+	}
+	if len(chains) != 1 || !sameChain(chains[0], chainOf(table)) || len(sets) != 1 || !sameMap(sets[0], want) {
+		return &Table{}, nil
+	}
+	there, err := conn.GetRules(table, chains[0])
+	if err != nil {
+		return nil, err
+	}
+	if !sameRules(there, rules()) {
+		return &Table{}, nil
+	}
+	return readElements(conn, sets[0])
+}
+
+func readElements(conn *nftables.Conn, set *nftables.Set) (*Table, error) {
+	found, err := conn.GetSetElements(set)
+	if err != nil {
+		return nil, err
+	}
+	table := &Table{Intact: true, Elements: make([]Element, 0, len(found))}
+	for _, f := range found {
+		e, ok := parseElement(f)
+		if !ok {
+			return &Table{}, nil
+		}
+		table.Elements = append(table.Elements, e)
+	}
+	return table, nil
+}
+
+// Apply implements Kernel.
+func (Netfilter) Apply(ctx context.Context, name string, t Transaction) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	b, err := transactionOf(tableOf(name), t)
+	if err != nil {
+		return err
+	}
+	conn, err := netlink.Dial(unix.NETLINK_NETFILTER, nil)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	if err := prepare(ctx, conn); err != nil {
+		return err
+	}
+	if _, err := conn.SendMessages(b.messages()); err != nil {
+		return err
+	}
+	_, err = conn.Receive()
+	return err
+}
+
+// generation returns the number of the ruleset's present state (NFT_MSG_GETGEN,
+// linux/netfilter/nf_tables.h).
+func generation(ctx context.Context) (uint32, error) {
+	conn, err := netlink.Dial(unix.NETLINK_NETFILTER, nil)
+	if err != nil {
+		return 0, err
+	}
+	defer conn.Close()
+	if err := prepare(ctx, conn); err != nil {
+		return 0, err
+	}
+	answers, err := conn.Execute(netlink.Message{
+		Header: netlink.Header{Type: unix.NFNL_SUBSYS_NFTABLES<<8 | unix.NFT_MSG_GETGEN, Flags: netlink.Request},
+		Data:   make([]byte, 4), // struct nfgenmsg
+	})
+	if err != nil {
+		return 0, err
+	}
+	for _, answer := range answers {
+		if number, ok := parseGeneration(answer.Data); ok {
+			return number, nil
+		}
+	}
+	return 0, errors.New("the kernel does not number its firewall rulesets")
+}
+
+func parseGeneration(b []byte) (uint32, bool) {
+	if len(b) < 4 {
+		return 0, false
+	}
+	decoder, err := netlink.NewAttributeDecoder(b[4:])
+	if err != nil {
+		return 0, false
+	}
+	for decoder.Next() {
+		if decoder.Type() == unix.NFTA_GEN_ID {
+			return decoder.Uint32(), decoder.Err() == nil
+		}
+	}
+	return 0, false
+}

@@ -1,0 +1,51 @@
+package nft_test
+
+import (
+	"encoding/binary"
+	"net"
+	"net/netip"
+	"testing"
+
+	"github.com/mdlayher/packet"
+	"golang.org/x/sys/unix"
+)
+
+// sendPacket sends one packet out of from to the interface at the other end of its cable; when
+// it returns the kernel has taken it in (veth delivers before send returns, or soon after).
+func sendPacket(t *testing.T, from, to string, address netip.Addr, protocol byte, port uint16) {
+	t.Helper()
+	source, err := net.InterfaceByName(from)
+	if err != nil {
+		t.Fatal(err)
+	}
+	target, err := net.InterfaceByName(to)
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn, err := packet.Listen(source, packet.Datagram, unix.ETH_P_IP, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := conn.WriteTo(segment(address, protocol, port), &packet.Addr{HardwareAddr: target.HardwareAddr}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// segment builds an IPv4 header (RFC 791) and the ports of a transport header, padded.
+func segment(to netip.Addr, protocol byte, port uint16) []byte {
+	b := make([]byte, 40)
+	b[0], b[8], b[9] = 0x45, 64, protocol
+	binary.BigEndian.PutUint16(b[2:], uint16(len(b)))
+	copy(b[12:], []byte{192, 0, 2, 50})
+	copy(b[16:], to.AsSlice())
+	var sum uint32
+	for i := 0; i < 20; i += 2 {
+		sum += uint32(binary.BigEndian.Uint16(b[i:]))
+	}
+	sum = sum&0xffff + sum>>16
+	binary.BigEndian.PutUint16(b[10:], ^uint16(sum))
+	binary.BigEndian.PutUint16(b[20:], 40000)
+	binary.BigEndian.PutUint16(b[22:], port)
+	return b
+}

@@ -1,0 +1,220 @@
+package realserver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net/netip"
+	"os"
+	"slices"
+	"sync"
+
+	"github.com/go-logr/logr"
+
+	"github.com/truepacs/balancer/dataplane/model"
+	"github.com/truepacs/balancer/dataplane/netif"
+)
+
+// Config is what a Driver needs.
+type Config struct {
+	// Kernel has the interfaces and addresses: netif.Rtnetlink or, in tests, a Fake.
+	Kernel netif.Kernel
+	// Sysctls has the ARP settings: Rtnetlink or, in tests, a Fake.
+	Sysctls Sysctls
+	// RecordPath is the file that remembers settings; its folder must exist and outlive the
+	// process, not necessarily the host.
+	RecordPath string
+	// Log gets what an administrator may want to know; the zero value discards.
+	Log logr.Logger
+}
+
+// Driver prepares this host as a real server. Create it with New.
+type Driver struct {
+	mu     sync.Mutex
+	config Config
+	marker netif.Marker
+}
+
+// New returns a driver.
+func New(config Config) *Driver {
+	return &Driver{config: config, marker: netif.RealServerMarker()}
+}
+
+// Set makes the host a real server for all of these addresses, and for no other one that it has
+// been one for. In this order: settings that will change are recorded, settings are changed and
+// read back, addresses are added to lo; addresses that are no longer wanted are removed, then
+// the settings of interfaces that no address faces any more are restored. It may stop or die at
+// any point; the next call goes on from there. What is not to be changed is not written.
+//
+// An address on lo that was there without our mark is used and never removed. Item errors carry
+// the address; an address whose interface cannot be prepared is not added, because the host
+// would answer ARP for it and take the service away from the director.
+func (d *Driver) Set(ctx context.Context, all []model.LoopbackVIP) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	p, err := d.begin(ctx)
+	if err != nil {
+		return err
+	}
+	failed := p.prepare(all)
+	errs := itemErrors(all, failed)
+	errs = append(errs, p.addAddresses(all, failed)...)
+	removal := p.removeAddresses(all)
+	errs = append(errs, removal...)
+	if len(removal) == 0 {
+		errs = append(errs, p.restore(all)...)
+	}
+	return errors.Join(errs...)
+}
+
+// pass is the state of one call of Set.
+type pass struct {
+	*Driver
+	ctx      context.Context
+	links    map[string]netif.Link
+	loopback netif.Link
+	there    []netif.Address // of lo
+	record   record
+}
+
+func (d *Driver) begin(ctx context.Context) (*pass, error) {
+	p := &pass{Driver: d, ctx: ctx, links: map[string]netif.Link{}}
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("realserver: %w", err)
+	}
+	links, err := d.config.Kernel.Links()
+	if err != nil {
+		return nil, netif.Explain("realserver", err)
+	}
+	for _, l := range links {
+		p.links[l.Name] = l
+		if l.Loopback {
+			p.loopback = l
+		}
+	}
+	if p.loopback.Index == 0 {
+		return nil, errors.New("realserver: this host has no loopback interface; nothing can be accepted without it")
+	}
+	if err := p.readAddresses(); err != nil {
+		return nil, err
+	}
+	return p, p.readRecord()
+}
+
+func (p *pass) readAddresses() error {
+	addresses, err := p.config.Kernel.Addresses()
+	if err != nil {
+		return netif.Explain("realserver", err)
+	}
+	for _, a := range addresses {
+		if a.Index == p.loopback.Index {
+			p.there = append(p.there, a)
+		}
+	}
+	return nil
+}
+
+// readRecord sets a damaged file aside: serving matters more than going back to old settings.
+func (p *pass) readRecord() error {
+	var err error
+	p.record, err = loadRecord(p.config.RecordPath, p.config.Sysctls.Boot())
+	if !errors.Is(err, errRecordDamaged) {
+		return err
+	}
+	aside := p.config.RecordPath + ".damaged"
+	p.config.Log.Error(err, "earlier ARP settings cannot be restored; the file is kept for inspection", "file", aside)
+	if err := os.Rename(p.config.RecordPath, aside); err != nil {
+		return fmt.Errorf("set the damaged record of ARP settings aside: %w", err)
+	}
+	return nil
+}
+
+// prepare sets the ARP settings of all interfaces and returns why it could not, by interface.
+func (p *pass) prepare(all []model.LoopbackVIP) map[string]error {
+	failed := map[string]error{}
+	for _, name := range interfacesOf(all) {
+		if err := p.prepareInterface(name); err != nil {
+			failed[name] = err
+		}
+	}
+	return failed
+}
+
+func interfacesOf(all []model.LoopbackVIP) []string {
+	names := map[string]bool{}
+	for _, v := range all {
+		names[v.Interface] = true
+	}
+	return slices.Sorted(maps.Keys(names))
+}
+
+func (p *pass) prepareInterface(name string) error {
+	link, there := p.links[name]
+	if !there || link.Loopback {
+		return fmt.Errorf("interface %q %w", name, errNoInterface)
+	}
+	now, err := p.config.Sysctls.Get(link.Index)
+	if err != nil {
+		return fmt.Errorf("read ARP settings of %s: %w", name, err)
+	}
+	want := needed(now)
+	if err := p.checkHostWide(want); err != nil {
+		return err
+	}
+	if now == want {
+		return nil
+	}
+	if err := p.remember(name, now, want); err != nil {
+		return err
+	}
+	return p.write(link, want)
+}
+
+// checkHostWide refuses settings of "all" that the interface's own cannot overrule.
+func (p *pass) checkHostWide(want Values) error {
+	all, err := p.config.Sysctls.All()
+	if err != nil {
+		return fmt.Errorf("read the host-wide ARP settings: %w", err)
+	}
+	got := effective(all, want)
+	if !quiet(got.ArpIgnore) {
+		return fmt.Errorf("net.ipv4.conf.all.arp_ignore is %d: %w; set it to 0 in /etc/sysctl.d", all.ArpIgnore, errOverruled)
+	}
+	if got.ArpAnnounce != 2 {
+		return fmt.Errorf("net.ipv4.conf.all.arp_announce is %d: %w; set it to 0 in /etc/sysctl.d", all.ArpAnnounce, errOverruled)
+	}
+	return nil
+}
+
+func (p *pass) remember(name string, now, want Values) error {
+	old, there := p.record.Interfaces[name]
+	next := change{Before: now, Set: want}
+	if there {
+		next = old.prepared(now, want)
+	}
+	if there && next == old {
+		return nil
+	}
+	p.record.Interfaces[name] = next
+	return p.record.save(p.config.RecordPath)
+}
+
+func (p *pass) write(link netif.Link, want Values) error {
+	if err := p.ctx.Err(); err != nil {
+		return err
+	}
+	if err := p.config.Sysctls.Set(link.Index, want); err != nil {
+		return fmt.Errorf("set arp_ignore=%d and arp_announce=%d on %s: %w", want.ArpIgnore, want.ArpAnnounce, link.Name, err)
+	}
+	got, err := p.config.Sysctls.Get(link.Index)
+	if err != nil {
+		return fmt.Errorf("read ARP settings of %s back: %w", link.Name, err)
+	}
+	if got != want {
+		return fmt.Errorf("ARP settings of %s are %+v after %+v were set: %w", link.Name, got, want, errUndone)
+	}
+	return nil
+}
+
+func hostPrefix(a netip.Addr) netip.Prefix { return netip.PrefixFrom(a, a.BitLen()) }

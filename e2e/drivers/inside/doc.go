@@ -1,0 +1,3 @@
+// Package inside holds the tests of dataplane/ipvs that need a kernel with IPVS. They are built
+// with the tag machine and run by package drivers in a virtual machine, as root.
+package inside

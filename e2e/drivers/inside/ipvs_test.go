@@ -1,0 +1,208 @@
+//go:build machine
+
+package inside
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/truepacs/balancer/dataplane/ipvs"
+	"github.com/truepacs/balancer/dataplane/ipvs/ipvstest"
+	"github.com/truepacs/balancer/dataplane/model"
+	"github.com/truepacs/balancer/dataplane/netif/netnstest"
+)
+
+// kernel is IPVS in a network namespace of the test's own, with the rights of a pod.
+func kernel(t *testing.T) ipvs.Kernel {
+	netnstest.Enter(t)
+	n := &ipvs.Netlink{}
+	t.Cleanup(n.Close)
+	return n
+}
+
+// TestLateModule starts before ip_vs is loaded, as an agent does that is started before the
+// administrator has read its complaint.
+func TestLateModule(t *testing.T) {
+	if loaded(t) {
+		t.Fatal("ip_vs is loaded already: this test must be the first in the machine")
+	}
+	const loader = "/proc/sys/kernel/modprobe" // what the kernel loads modules with on demand
+	if err := ipvs.New(ipvs.Config{Kernel: &ipvs.Netlink{}}).Set(t.Context(), nil); err != nil || loaded(t) {
+		t.Fatalf("without services the module was loaded, or %v", err)
+	}
+	usual, err := os.ReadFile(loader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, loader, "/absent")
+	path := os.Getenv("PATH")
+	t.Setenv("PATH", t.TempDir()) // no modprobe, as in a container
+	n := &ipvs.Netlink{}
+	defer n.Close()
+	driver := ipvs.New(ipvs.Config{Kernel: n})
+	if err := driver.Set(t.Context(), nil); err != nil {
+		t.Fatalf("without the module and without services: %v", err)
+	}
+	items, rest := model.ItemErrors(driver.Set(t.Context(), []model.VirtualService{ipvstest.Web()}))
+	item := items[ipvstest.Web().Key]
+	if rest != nil || item == nil || item.Reason != ipvs.ReasonModuleMissing || !strings.Contains(item.Error(), "modprobe ip_vs") {
+		t.Fatalf("without the module: %v, %v", items, rest)
+	}
+	write(t, loader, string(usual))
+	t.Setenv("PATH", path)
+	netnstest.Run(t, "modprobe", "ip_vs")
+	if err := driver.Available(t.Context()); err != nil {
+		t.Fatalf("after the module came: %v", err)
+	}
+	if err := driver.Set(t.Context(), []model.VirtualService{ipvstest.Web()}); err != nil {
+		t.Fatalf("after the module came: %v", err)
+	}
+	if err := driver.Set(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func write(t *testing.T, path, content string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(content), 0); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func loaded(t *testing.T) bool {
+	t.Helper()
+	_, err := os.Stat("/sys/module/ip_vs")
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		t.Fatal(err)
+	}
+	return err == nil
+}
+
+func TestContractOfTheKernel(t *testing.T) { ipvstest.Contract(t, kernel) }
+
+// TestIpvsadmSeesTheServices has ipvsadm as the witness.
+func TestIpvsadmSeesTheServices(t *testing.T) {
+	k := kernel(t)
+	narrow := ipvstest.Web()
+	narrow.Persistence = &model.Persistence{Timeout: ipvstest.Dicom().Persistence.Timeout, PrefixLength: 24}
+	if err := ipvs.New(ipvs.Config{Kernel: k}).Set(t.Context(), []model.VirtualService{ipvstest.Dicom(), narrow}); err != nil {
+		t.Fatal(err)
+	}
+	want := `-A -f 1409286145 -s wlc -p 300
+-a -f 1409286145 -r 192.0.2.11:0 -g -w 100
+-a -f 1409286145 -r 192.0.2.12:0 -g -w 100
+-A -f 1409286146 -s rr -p 300 -M 255.255.255.0
+-a -f 1409286146 -r 192.0.2.11:0 -g -w 1
+`
+	if diff := cmp.Diff(want, netnstest.Run(t, "ipvsadm", "-S", "-n")); diff != "" {
+		t.Errorf("ipvsadm shows (-want +got):\n%s", diff)
+	}
+}
+
+// TestWhatIpvsadmMadeIsAdopted: services of ours and of others that ipvsadm made.
+func TestWhatIpvsadmMadeIsAdopted(t *testing.T) {
+	k := kernel(t)
+	for _, arguments := range []string{
+		"-A -f 0x54000002 -s rr", "-a -f 0x54000002 -r 192.0.2.11 -g -w 1",
+		"-A -f 0x54000009 -s rr", "-A -f 7 -s wrr -p 50", "-a -f 7 -r 192.0.2.77 -m", "-A -t 198.51.100.1:80 -s rr",
+	} {
+		fields := strings.Fields(arguments)
+		if strings.HasPrefix(fields[2], "0x") {
+			fields[2] = map[string]string{"0x54000002": "1409286146", "0x54000009": "1409286153"}[fields[2]]
+		}
+		netnstest.Run(t, "ipvsadm", fields...)
+	}
+	spy := &steps{Kernel: k}
+	if err := ipvs.New(ipvs.Config{Kernel: spy}).Set(t.Context(), []model.VirtualService{ipvstest.Web()}); err != nil {
+		t.Fatal(err)
+	}
+	if len(spy.seen) != 1 || spy.seen[0].Act != ipvs.RemoveService || spy.seen[0].Service.Mark != 0x54000009 {
+		t.Errorf("steps %+v, want one that removes the leftover", spy.seen)
+	}
+	out := netnstest.Run(t, "ipvsadm", "-S", "-n")
+	for _, line := range []string{"-A -f 7 -s wrr -p 50", "-a -f 7 -r 192.0.2.77:0 -m -w 1", "-A -t 198.51.100.1:80 -s rr"} {
+		if !strings.Contains(out, line+"\n") {
+			t.Errorf("%q is gone from:\n%s", line, out)
+		}
+	}
+}
+
+type steps struct {
+	ipvs.Kernel
+	seen []ipvs.Step
+}
+
+func (s *steps) Apply(ctx context.Context, step ipvs.Step) error {
+	s.seen = append(s.seen, step)
+	return s.Kernel.Apply(ctx, step)
+}
+
+// TestAnswersOfTheKernel are those that the Kernel interface promises.
+func TestAnswersOfTheKernel(t *testing.T) {
+	k := kernel(t)
+	web := ipvs.Service{Mark: 0x54000002, Scheduler: "rr", PrefixLength: 32}
+	unknown := web
+	unknown.Scheduler = "nosuch"
+	d := ipvs.Destination{Address: ipvstest.Web().Servers[0].Address, Forward: ipvs.ForwardDirectRoute, Weight: 1}
+	everybody := d
+	everybody.Address = everybody.Address.Next()
+	tests := []struct {
+		name string
+		step ipvs.Step
+		want error
+	}{
+		{"change what is not there", ipvs.Step{Act: ipvs.UpdateService, Service: web}, syscall.ESRCH},
+		{"remove what is not there", ipvs.Step{Act: ipvs.RemoveService, Service: web}, syscall.ESRCH},
+		{"server of nothing", ipvs.Step{Act: ipvs.AddDestination, Service: web, Destination: d}, syscall.ESRCH},
+		{"unknown scheduler", ipvs.Step{Act: ipvs.AddService, Service: unknown}, syscall.ENOENT},
+		{"add", ipvs.Step{Act: ipvs.AddService, Service: web}, nil},
+		{"add twice", ipvs.Step{Act: ipvs.AddService, Service: web}, syscall.EEXIST},
+		{"add server", ipvs.Step{Act: ipvs.AddDestination, Service: web, Destination: d}, nil},
+		{"add server twice", ipvs.Step{Act: ipvs.AddDestination, Service: web, Destination: d}, syscall.EEXIST},
+		{"remove no server", ipvs.Step{Act: ipvs.RemoveDestination, Service: web, Destination: everybody}, syscall.ENOENT},
+		{"change no server", ipvs.Step{Act: ipvs.UpdateDestination, Service: web, Destination: everybody}, syscall.ENOENT},
+	}
+	for _, tc := range tests {
+		if err := k.Apply(t.Context(), tc.step); !errors.Is(err, tc.want) {
+			t.Errorf("%s: %v, want %v", tc.name, err, tc.want)
+		}
+	}
+}
+
+// TestSysctlsOfTheHost writes the machine's own settings; in a pod they are read-only.
+func TestSysctlsOfTheHost(t *testing.T) {
+	driver := ipvs.New(ipvs.Config{Kernel: &ipvs.Netlink{}})
+	changed, err := driver.SetSysctls(t.Context())
+	want := []ipvs.Setting{{Name: "expire_quiescent_template", Old: "0", New: "1"}, {Name: "conn_reuse_mode", Old: "1", New: "3"}}
+	if diff := cmp.Diff(want, changed); diff != "" || err != nil {
+		t.Errorf("changed (-want +got), %v:\n%s", err, diff)
+	}
+	for name, value := range map[string]string{"expire_quiescent_template": "1", "conn_reuse_mode": "3"} {
+		b, err := os.ReadFile(filepath.Join(ipvs.DefaultSysctlDir, name))
+		if err != nil || strings.TrimSpace(string(b)) != value {
+			t.Errorf("%s is %q, %v", name, b, err)
+		}
+	}
+	if changed, err := driver.SetSysctls(t.Context()); changed != nil || err != nil {
+		t.Errorf("again: %v, %v", changed, err)
+	}
+}
+
+func TestSysctlsInAPodSayWhatToDo(t *testing.T) {
+	k := kernel(t)
+	if _, err := k.Services(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	changed, err := ipvs.New(ipvs.Config{Kernel: k}).SetSysctls(t.Context())
+	if changed != nil || err == nil || !strings.Contains(err.Error(), "mount the host's") {
+		t.Errorf("changed %v, %v", changed, err)
+	}
+}
