@@ -1,0 +1,154 @@
+package schema_test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	runtimeschema "k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/client-go/dynamic"
+	"sigs.k8s.io/yaml"
+
+	"github.com/truepacs/balancer/config/crd/bases"
+	"github.com/truepacs/balancer/e2e/cluster/controlplane"
+)
+
+var balancers = runtimeschema.GroupVersionResource{Group: "lb.truepacs.io", Version: "v1alpha1", Resource: "truepacsbalancers"}
+
+// server is a real API server that serves our CustomResourceDefinition.
+type server struct {
+	objects dynamic.ResourceInterface
+}
+
+// startServer fails the test if the API server refuses the definition, for instance because the
+// rules cost too much.
+func startServer(t *testing.T) server {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	defer cancel()
+	cfg, stop, err := controlplane.StartAPIServer(ctx, controlplane.Options{})
+	if err != nil {
+		t.Fatalf("start an API server: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := stop(); err != nil {
+			t.Errorf("stop the API server: %v", err)
+		}
+	})
+	cfg.QPS = -1
+	client, err := dynamic.NewForConfig(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	createDefinition(ctx, t, client)
+	s := server{client.Resource(balancers).Namespace(metav1.NamespaceDefault)}
+	err = wait.PollUntilContextCancel(ctx, 100*time.Millisecond, true, func(ctx context.Context) (bool, error) {
+		_, err := s.objects.List(ctx, metav1.ListOptions{})
+		return err == nil, nil
+	})
+	if err != nil {
+		t.Fatalf("the API server does not serve the definition: %v", err)
+	}
+	return s
+}
+
+func createDefinition(ctx context.Context, t *testing.T, client dynamic.Interface) {
+	t.Helper()
+	var crd unstructured.Unstructured
+	if err := yaml.Unmarshal(bases.TruePACSBalancers(), &crd.Object); err != nil {
+		t.Fatal(err)
+	}
+	definitions := client.Resource(runtimeschema.GroupVersionResource{Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"})
+	if _, err := definitions.Create(ctx, &crd, metav1.CreateOptions{}); err != nil && !apierrors.IsAlreadyExists(err) {
+		t.Fatalf("the API server refuses the definition: %v", err)
+	}
+}
+
+// create asks the server to take an object and to keep nothing.
+func (s server) create(ctx context.Context, obj block) error {
+	_, err := s.objects.Create(ctx, &unstructured.Unstructured{Object: obj},
+		metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}, FieldValidation: metav1.FieldValidationStrict})
+	return err
+}
+
+// TestAPIServerAgrees runs the table of bad specs against a real API server: it refuses what we
+// refuse and accepts the remedies. One server serves all cases.
+func TestAPIServerAgrees(t *testing.T) {
+	s := startServer(t)
+	for name, tc := range badCases() {
+		t.Run(name, func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+			defer cancel()
+			if err := s.create(ctx, edited(tc.bad)); !refused(err) {
+				t.Errorf("the API server does not refuse it: %v", err)
+			}
+			if err := s.create(ctx, remedied(tc)); err != nil {
+				t.Errorf("the API server refuses the remedy: %v", err)
+			}
+		})
+	}
+	t.Run("biggest object", func(t *testing.T) { biggestIsAccepted(t, s) })
+	t.Run("mutations", func(t *testing.T) { mutationsAgree(t, s) })
+	t.Run("samples", func(t *testing.T) { samplesAreAccepted(t, s) })
+}
+
+// refused tells a refusal of the object from a failure of the request.
+func refused(err error) bool {
+	return apierrors.IsInvalid(err) || apierrors.IsBadRequest(err)
+}
+
+// biggestIsAccepted: what the bounds of the lists allow must not exceed the server's budget for
+// rules (PerCallLimit and RuntimeCELCostBudget of k8s.io/apiserver).
+func biggestIsAccepted(t *testing.T, s server) {
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	for _, mode := range []string{"L4DR", "L7SNAT"} {
+		if err := s.create(ctx, biggest(mode)); err != nil {
+			t.Errorf("%s: %.600v", mode, err)
+		}
+	}
+}
+
+// biggest holds as much as the bounds of the lists allow; every reference is to the last entry.
+func biggest(mode string) block {
+	var pools, services list
+	for i := range 64 {
+		pools = append(pools, block{"name": fmt.Sprint("p", i), "servers": manyServers(64), "healthChecks": checks(4)})
+		services = append(services, bigService(mode, i))
+	}
+	return edited(edits{"spec": block{"virtualIPs": manyVIPs(16), "serverPools": pools, "virtualServices": services}})
+}
+
+func bigService(mode string, i int) block {
+	svc := block{"name": fmt.Sprint("s", i), "virtualIPs": list{}, "mode": mode, "ports": ports(16), "serverPool": "p63"}
+	for _, v := range manyVIPs(16) {
+		svc["virtualIPs"] = append(svc["virtualIPs"].(list), v.(block)["name"])
+	}
+	if mode == "L7SNAT" {
+		svc["layer7"] = block{"application": "HTTP", "http": block{"routes": manyRoutes(64)}}
+	}
+	return svc
+}
+
+func manyServers(n int) list {
+	var out list
+	for i := range n {
+		out = append(out, block{"name": fmt.Sprint("s", i), "address": fmt.Sprint("10.0.0.", i+1)})
+	}
+	return out
+}
+
+func manyRoutes(n int) list {
+	var out list
+	for i := range n {
+		out = append(out, block{"name": fmt.Sprint("r", i), "serverPool": "p63",
+			"matches":        list{block{"pathPrefix": fmt.Sprint("/", i)}},
+			"requestHeaders": block{"set": list{block{"name": "X-A", "value": "b"}, block{"name": "X-B", "value": "b"}}}})
+	}
+	return out
+}

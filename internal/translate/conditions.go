@@ -1,0 +1,159 @@
+package translate
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/truepacs/balancer/api/v1alpha1"
+)
+
+// maxShown is how many findings one message repeats.
+const maxShown = 3
+
+// conditions of one service: Accepted and ResolvedRefs.
+func (s *service) conditions() []Condition {
+	return []Condition{
+		s.condition(v1alpha1.ConditionAccepted, v1alpha1.ReasonAccepted, "The spec is accepted."),
+		s.condition(v1alpha1.ConditionResolvedRefs, v1alpha1.ReasonResolved, s.resolved()),
+	}
+}
+
+func (s *service) condition(kind, good, message string) Condition {
+	c := Condition{Type: kind, Status: metav1.ConditionTrue, Reason: good, Message: message}
+	found := slices.DeleteFunc(slices.Clone(s.refusals), func(r Refusal) bool { return r.Condition != kind })
+	if len(found) == 0 {
+		return s.unseen(c)
+	}
+	c.Status, c.Reason = metav1.ConditionFalse, found[0].Reason
+	if !slices.ContainsFunc(found, func(r Refusal) bool { return !r.Pending }) {
+		c.Status = metav1.ConditionUnknown
+	}
+	var texts []string
+	for _, r := range found {
+		texts = append(texts, r.Message)
+	}
+	c.Message = join(texts) + ". " + s.fate()
+	return c
+}
+
+// unseen: only the director reads Secrets.
+func (s *service) unseen(c Condition) Condition {
+	if c.Type == v1alpha1.ConditionResolvedRefs && !s.owner.active && s.namesSecrets() {
+		c.Status, c.Reason = metav1.ConditionUnknown, v1alpha1.ReasonPending
+		c.Message = "Certificates are looked at by the director alone."
+	}
+	return c
+}
+
+func (s *service) namesSecrets() bool {
+	return s.spec.Layer7 != nil && s.spec.Layer7.TLS != nil
+}
+
+// fate says what becomes of a service that is refused.
+func (s *service) fate() string {
+	switch {
+	case s.kept:
+		return "Until then the last accepted state of this service stays in force."
+	case s.owner.active:
+		return "Until then nothing is programmed for this service."
+	}
+	return "Until then what was accepted before stays in force."
+}
+
+func (s *service) resolved() string {
+	switch {
+	case len(s.notes) > 0:
+		return "Every Secret is usable, but " + join(s.notes) + "."
+	case s.namesSecrets():
+		return "Every Secret that the spec names exists and is usable."
+	}
+	return "The spec names no Secret."
+}
+
+// conditions of a balancer sum up those of its services.
+func (b *balancer) conditions() []Condition {
+	out := []Condition{
+		b.condition(0, v1alpha1.ConditionAccepted, "The spec is accepted."+b.unused()),
+		b.condition(1, v1alpha1.ConditionResolvedRefs, "Every Secret that the spec names exists and is usable."),
+	}
+	if b.refusal != nil {
+		out[0].Message = b.refusal.Message + ". Until then what was accepted before stays in force."
+	}
+	return out
+}
+
+// condition sums up the index-th condition of all services: False counts more than Unknown.
+func (b *balancer) condition(index int, kind, message string) Condition {
+	var bad, unknown, notes []Condition
+	for _, s := range b.services {
+		c := s.conditions()[index]
+		switch {
+		case c.Status == metav1.ConditionFalse:
+			bad = append(bad, c)
+		case c.Status == metav1.ConditionUnknown:
+			unknown = append(unknown, c)
+		case index == 1 && len(s.notes) > 0:
+			notes = append(notes, c)
+		}
+	}
+	switch {
+	case len(bad) > 0:
+		return b.sum(kind, bad)
+	case len(unknown) > 0:
+		return b.sum(kind, unknown)
+	case len(notes) > 0:
+		return b.sum(kind, notes)
+	}
+	reason := map[int]string{0: v1alpha1.ReasonAccepted, 1: v1alpha1.ReasonResolved}[index]
+	return Condition{Type: kind, Status: metav1.ConditionTrue, Reason: reason, Message: message}
+}
+
+func (b *balancer) sum(kind string, found []Condition) Condition {
+	var texts []string
+	for _, c := range found {
+		if !slices.Contains(texts, c.Message) {
+			texts = append(texts, c.Message)
+		}
+	}
+	c := found[0]
+	c.Type = kind
+	if c.Status == metav1.ConditionFalse && len(b.services) > 1 {
+		c.Message = fmt.Sprintf("%d of %d services: %s", len(found), len(b.services), join(texts))
+		return c
+	}
+	c.Message = join(texts)
+	return c
+}
+
+// unused names addresses that no service uses: they are not held.
+func (b *balancer) unused() string {
+	used := map[string]bool{}
+	for _, s := range b.services {
+		for _, name := range s.spec.VirtualIPs {
+			used[name] = true
+		}
+	}
+	var names []string
+	for _, v := range b.obj.Spec.VirtualIPs {
+		if !used[v.Name] {
+			names = append(names, v.Name)
+		}
+	}
+	if len(names) == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" No service uses the virtual IPs %s: they are not held.", some(names))
+}
+
+// join puts findings into one message, the first few in full.
+func join(texts []string) string {
+	more := ""
+	if len(texts) > maxShown {
+		more = fmt.Sprintf(" (and %d more)", len(texts)-maxShown)
+		texts = texts[:maxShown]
+	}
+	return strings.Join(texts, "; ") + more
+}

@@ -1,0 +1,234 @@
+package translate_test
+
+import (
+	"fmt"
+	"net/netip"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/json"
+	"sigs.k8s.io/yaml"
+
+	"github.com/truepacs/balancer/api/v1alpha1"
+	"github.com/truepacs/balancer/internal/testutil/mutate"
+	"github.com/truepacs/balancer/internal/translate"
+)
+
+// mutations of each sample; two samples make 5,000.
+const mutations = 2500
+
+// TestMutations throws mutations of the samples at the schema and at Translate. What the schema
+// takes is programmed or refused by a condition that says something, what worked before goes on,
+// and what comes out can be carried out.
+func TestMutations(t *testing.T) {
+	v, err := compiled()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range []string{"radiology.yaml", "viewer.yaml"} {
+		sample := readSample(t, file)
+		good, errs := v.Object(copied(t, sample))
+		if len(errs) > 0 {
+			t.Fatal(errs.ToAggregate())
+		}
+		past := translate.Translate(sampleInput(t, good, nil))
+		var taken, refused int
+		for seed := range uint64(mutations) {
+			m := mutate.Object(sample, seed)
+			obj, errs := v.Object(copied(t, m.Object))
+			if len(errs) > 0 {
+				continue
+			}
+			taken++
+			in := sampleInput(t, obj, past.Kept)
+			refused += checkMutation(t, fmt.Sprintf("%s, seed %d (%s)", file, seed, m.Description), in)
+		}
+		if taken < mutations/10 || refused < taken/20 {
+			t.Errorf("%s: %d of %d mutations pass the schema, %d of these have a refused service: they prove nothing", file, taken, mutations, refused)
+		}
+		t.Logf("%s: %d of %d pass the schema, %d of these have a refused service", file, taken, mutations, refused)
+	}
+}
+
+// checkMutation returns 1 if a service is refused.
+func checkMutation(t *testing.T, what string, in translate.Input) (refused int) {
+	t.Helper()
+	result := translate.Translate(in)
+	checkNode(t, what, in, result)
+	for _, b := range result.Balancers {
+		if b.Director != in.Node.Name {
+			continue
+		}
+		for i, s := range b.Services {
+			if good(s.Conditions) {
+				checkProgrammed(t, what, in.Balancers[0].Spec.VirtualServices[i], s, result)
+				continue
+			}
+			refused = 1
+			checkRefused(t, what, s, in, result)
+		}
+	}
+	in.Previous = stored(t, result.Kept)
+	if first, again := asJSON(t, result.Node), asJSON(t, translate.Translate(in).Node); first != again {
+		t.Errorf("%s: a second translation differs:\n%s", what, cmp.Diff(first, again))
+	}
+	return refused
+}
+
+func asJSON(t *testing.T, v any) string {
+	t.Helper()
+	text, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+func good(conditions []translate.Condition) bool {
+	return !slices.ContainsFunc(conditions, func(c translate.Condition) bool { return c.Status != "True" })
+}
+
+func checkProgrammed(t *testing.T, what string, spec v1alpha1.VirtualService, s translate.ServiceResult, r translate.Result) {
+	t.Helper()
+	k := r.Kept[s.Key]
+	if s.KeptLastGood || len(k.Ports) != len(spec.Ports) || int32(k.Ports[0]) != spec.Ports[0] || len(s.Servers) == 0 {
+		t.Errorf("%s: service %s is accepted and not programmed as its spec says: %+v", what, s.Name, s)
+	}
+}
+
+func checkRefused(t *testing.T, what string, s translate.ServiceResult, in translate.Input, r translate.Result) {
+	t.Helper()
+	for _, c := range s.Conditions {
+		if c.Status != "True" && (c.Reason == "" || !strings.Contains(c.Message, "spec.") || !strings.Contains(c.Message, "Until then") || len(c.Message) > 4096) {
+			t.Errorf("%s: service %s: condition %+v", what, s.Name, c)
+		}
+	}
+	before, had := in.Previous[s.Key]
+	if !had {
+		return
+	}
+	now := r.Kept[s.Key]
+	if !s.KeptLastGood || !cmp.Equal(before.Ports, now.Ports) || len(now.Addresses) != len(before.Addresses) {
+		t.Errorf("%s: the last good state of %s is lost: %+v", what, s.Name, now)
+	}
+}
+
+// checkNode: what a node is told can be carried out.
+func checkNode(t *testing.T, what string, in translate.Input, r translate.Result) {
+	t.Helper()
+	held := map[netip.Addr]bool{}
+	for _, v := range r.Node.VirtualIPs {
+		if held[v.Address] || v.Interface == "" || v.Address == netip.MustParseAddr("192.0.2.2") || v.Address == in.Node.Gateways[0] {
+			t.Errorf("%s: address %+v", what, v)
+		}
+		held[v.Address] = true
+	}
+	taken := map[netip.AddrPort]string{}
+	claim := func(ap netip.AddrPort, key string) {
+		if taken[ap] != "" || !held[ap.Addr()] || ap.Port() == 0 {
+			t.Errorf("%s: %s of %s: taken by %q, held %v", what, ap, key, taken[ap], held[ap.Addr()])
+		}
+		taken[ap] = key
+	}
+	marks := map[uint32]bool{}
+	targets := map[string]bool{}
+	for _, target := range append(slices.Clone(r.Node.Targets), r.Node.Proxy.Targets...) {
+		targets[target.Key] = len(target.Checks) > 0 && target.Checks[0].Port > 0 && target.Address.Is4()
+	}
+	for _, s := range r.Node.Services {
+		if marks[s.Mark] || s.Mark == 0 || len(s.Servers) == 0 {
+			t.Errorf("%s: service %+v", what, s)
+		}
+		marks[s.Mark] = true
+		for _, srv := range s.Servers {
+			if !targets[srv.Target] {
+				t.Errorf("%s: server %+v has no usable target", what, srv)
+			}
+		}
+		for _, addr := range s.Addresses {
+			for _, port := range s.Ports {
+				claim(netip.AddrPortFrom(addr, port), s.Key)
+			}
+		}
+	}
+	checkProxy(t, what, r, targets, claim)
+}
+
+func checkProxy(t *testing.T, what string, r translate.Result, targets map[string]bool, claim func(netip.AddrPort, string)) {
+	t.Helper()
+	pools := map[string]bool{}
+	for _, p := range r.Node.Proxy.Pools {
+		pools[p.Name] = len(p.Servers) > 0
+		for _, srv := range p.Servers {
+			if !targets[p.Name+"/"+srv.Name] {
+				t.Errorf("%s: server %s of pool %s has no usable target", what, srv.Name, p.Name)
+			}
+		}
+	}
+	for _, l := range r.Node.Proxy.Listeners {
+		claim(l.Address, l.Name)
+		for _, route := range l.Routes {
+			if !pools[route.Pool] || len(route.PathPrefixes) == 0 {
+				t.Errorf("%s: listener %s: route %+v", what, l.Name, route)
+			}
+		}
+		if !pools[l.Pool] || (l.TLS != nil && len(l.TLS.Certificates) == 0) {
+			t.Errorf("%s: listener %s has no pool or no certificate", what, l.Name)
+		}
+	}
+}
+
+func sampleInput(t *testing.T, b *v1alpha1.TruePACSBalancer, previous map[string]translate.Kept) translate.Input {
+	t.Helper()
+	pair := translate.Secret{Found: true, CertPEM: certFile(t, "viewer.crt"), KeyPEM: certFile(t, "viewer.key")}
+	return translate.Input{
+		Node: translate.Node{
+			Name: "lb1", Mode: translate.Host, Gateways: []netip.Addr{netip.MustParseAddr("192.0.2.1")},
+			Interfaces: []translate.Interface{{Name: "eth0", Up: true, Addresses: []netip.Prefix{netip.MustParsePrefix("192.0.2.2/24")}}},
+		},
+		Balancers: []*v1alpha1.TruePACSBalancer{b},
+		Secrets:   map[types.NamespacedName]translate.Secret{{Namespace: b.Namespace, Name: "viewer-tls"}: pair},
+		Previous:  previous,
+	}
+}
+
+// readSample returns the TruePACSBalancer of a sample file.
+func readSample(t *testing.T, name string) map[string]any {
+	t.Helper()
+	text, err := os.ReadFile("../../config/samples/" + name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, doc := range strings.Split(string(text), "\n---\n") {
+		raw, err := yaml.YAMLToJSONStrict([]byte(doc))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var obj map[string]any
+		if err := json.Unmarshal(raw, &obj); err != nil {
+			t.Fatal(err)
+		}
+		if obj["kind"] == "TruePACSBalancer" {
+			return obj
+		}
+	}
+	t.Fatalf("%s holds no TruePACSBalancer", name)
+	return nil
+}
+
+func copied(t *testing.T, obj map[string]any) map[string]any {
+	t.Helper()
+	raw, err := json.Marshal(obj)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out map[string]any
+	if err := json.Unmarshal(raw, &out); err != nil {
+		t.Fatal(err)
+	}
+	return out
+}

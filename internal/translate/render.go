@@ -1,0 +1,249 @@
+package translate
+
+import (
+	"cmp"
+	"maps"
+	"net/netip"
+	"slices"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/truepacs/balancer/api/v1alpha1"
+	"github.com/truepacs/balancer/dataplane/model"
+)
+
+// render puts together what all services have come to.
+func (r *run) render() Result {
+	out := Result{Balancers: map[types.NamespacedName]BalancerResult{}, Kept: map[string]Kept{}}
+	r.setMarks()
+	a := newAssembly()
+	results := a.addAll(r.balancers)
+	for _, b := range r.balancers {
+		result := BalancerResult{
+			Generation: b.obj.Generation, Director: b.director, Conditions: b.conditions(),
+		}
+		for _, s := range b.services {
+			result.Services = append(result.Services, results[s])
+			if k := cmp.Or(s.effective, s.past); k != nil {
+				out.Kept[s.key] = *k
+			}
+		}
+		result.VirtualIPs = a.addressesOf(b)
+		result.Active = b.active || b.stillHolds()
+		out.Balancers[b.name] = result
+	}
+	out.Node = a.node()
+	return out
+}
+
+// stillHolds tells whether this node holds addresses of a balancer that names another director,
+// or none, by now.
+func (b *balancer) stillHolds() bool {
+	return slices.ContainsFunc(b.services, func(s *service) bool {
+		return s.effective != nil && len(s.effective.Addresses) > 0
+	})
+}
+
+// setMarks gives the layer 4 services of this node their firewall marks.
+func (r *run) setMarks() {
+	used := map[string]uint32{}
+	for key, k := range r.in.Previous {
+		if k.Layer4 != nil {
+			used[key] = k.Layer4.Mark
+		}
+	}
+	programmed := map[string]*service{}
+	for _, b := range r.balancers {
+		for _, s := range b.services {
+			if s.effective != nil && s.effective.Layer4 != nil {
+				programmed[s.key] = s
+			}
+		}
+	}
+	for key, mark := range marksFor(slices.Collect(maps.Keys(programmed)), used, r.in.Marks) {
+		layer4 := *programmed[key].effective.Layer4
+		layer4.Mark = mark
+		programmed[key].effective.Layer4 = &layer4
+	}
+}
+
+// assembly collects the parts of a model.Node.
+type assembly struct {
+	addresses  map[netip.Addr]model.VirtualIP
+	keys       map[string]netip.Addr
+	services   []model.VirtualService
+	targets    targets
+	realServer []model.LoopbackVIP
+	listeners  []model.Listener
+	pools      pools
+}
+
+func newAssembly() *assembly {
+	return &assembly{
+		addresses: map[netip.Addr]model.VirtualIP{},
+		keys:      map[string]netip.Addr{},
+		targets:   targets{},
+		pools:     pools{pools: map[string]model.Pool{}, targets: targets{}},
+	}
+}
+
+// addAll puts all services in. Those that go on as they were come first, so that they keep the
+// names, and with them the health, that they had.
+func (a *assembly) addAll(balancers []*balancer) map[*service]ServiceResult {
+	for _, b := range balancers {
+		a.holdAll(b, true)
+		a.holdAll(b, false)
+	}
+	out := map[*service]ServiceResult{}
+	for _, kept := range []bool{true, false} {
+		for _, b := range balancers {
+			for _, s := range b.services {
+				if s.kept == kept {
+					out[s] = a.add(s)
+				}
+			}
+		}
+	}
+	return out
+}
+
+// add puts a service in and says how it fared.
+func (a *assembly) add(s *service) ServiceResult {
+	result := ServiceResult{Name: s.spec.Name, Key: s.key, Conditions: s.conditions(), KeptLastGood: s.kept}
+	k := s.effective
+	if k == nil {
+		return result
+	}
+	a.realServer = append(a.realServer, k.RealServer...)
+	if k.Layer4 != nil {
+		result.Servers = a.addLayer4(s, k)
+	}
+	if len(k.Layer7) > 0 {
+		result.Servers = a.addLayer7(s, k, &result)
+	}
+	return result
+}
+
+// holdAll adds the addresses of those services of a balancer that are kept, or of the others.
+func (a *assembly) holdAll(b *balancer, kept bool) {
+	for _, s := range b.services {
+		if s.effective == nil || s.kept != kept {
+			continue
+		}
+		for _, held := range s.effective.Addresses {
+			a.hold(b, held)
+		}
+	}
+}
+
+// hold adds an address. The first balancer that has it names it.
+func (a *assembly) hold(b *balancer, held HeldAddress) {
+	if _, has := a.addresses[held.Address]; has {
+		return
+	}
+	key := b.key(held.Name)
+	if other, taken := a.keys[key]; taken && other != held.Address {
+		key += "@" + held.Address.String()
+	}
+	a.keys[key] = held.Address
+	a.addresses[held.Address] = model.VirtualIP{Key: key, Address: held.Address, Interface: held.Interface}
+}
+
+func (a *assembly) addLayer4(s *service, k *Kept) []ServerResult {
+	svc := *k.Layer4
+	svc.Servers = nil
+	var out []ServerResult
+	for i := range k.Pools {
+		p := &k.Pools[i]
+		for j := range p.Servers {
+			target := a.targets.add(targetOf(s.owner, p, &p.Servers[j]))
+			svc.Servers = append(svc.Servers, realServerOf(&p.Servers[j], target))
+			out = append(out, ServerResult{Pool: p.Name, Name: p.Servers[j].Name, Target: target})
+		}
+	}
+	slices.SortFunc(svc.Servers, func(a, b model.RealServer) int { return a.Address.Compare(b.Address) })
+	a.services = append(a.services, svc)
+	return out
+}
+
+// addressesOf says of each address in a balancer's spec whether it is held.
+func (a *assembly) addressesOf(b *balancer) []VirtualIPResult {
+	var out []VirtualIPResult
+	for _, v := range b.obj.Spec.VirtualIPs {
+		addr, _ := netip.ParseAddr(v.Address)
+		result := VirtualIPResult{Name: v.Name, Address: addr}
+		if held, ok := a.find(b, v.Name, addr); ok {
+			result.Address, result.Interface, result.Key = held.Address, held.Interface, held.Key
+		}
+		out = append(out, result)
+	}
+	return out
+}
+
+// find returns what is held under a name of the spec: its address, else the one kept from before.
+func (a *assembly) find(b *balancer, name string, addr netip.Addr) (model.VirtualIP, bool) {
+	var kept model.VirtualIP
+	for _, s := range b.services {
+		if s.effective == nil {
+			continue
+		}
+		for _, held := range s.effective.Addresses {
+			if held.Name != name {
+				continue
+			}
+			kept = a.addresses[held.Address]
+			if held.Address == addr {
+				return kept, true
+			}
+		}
+	}
+	return kept, kept.Key != ""
+}
+
+func (a *assembly) node() model.Node {
+	n := model.Node{
+		Services: a.services,
+		Targets:  a.targets.sorted(),
+		Proxy:    model.Proxy{Listeners: a.listeners, Pools: a.pools.sorted(), Targets: a.pools.targets.sorted()},
+	}
+	n.VirtualIPs = sortedBy(maps.Values(a.addresses), func(v model.VirtualIP) string { return v.Key })
+	for _, v := range sortLoopback(a.realServer) {
+		if _, held := a.addresses[v.Address]; !held {
+			n.RealServer = append(n.RealServer, v)
+		}
+	}
+	slices.SortFunc(n.Services, func(a, b model.VirtualService) int { return cmp.Compare(a.Key, b.Key) })
+	slices.SortFunc(n.Proxy.Listeners, func(a, b model.Listener) int { return cmp.Compare(a.Name, b.Name) })
+	return n
+}
+
+func realServerOf(s *v1alpha1.Server, target string) model.RealServer {
+	addr, _ := netip.ParseAddr(s.Address)
+	return model.RealServer{Name: s.Name, Address: addr, Weight: int(or(s.Weight, defaultWeight)), Target: target}
+}
+
+// targetOf is the health target of a server. Its checks go to the first port of the first
+// service that uses the pool unless the spec says otherwise.
+func targetOf(b *balancer, p *v1alpha1.ServerPool, s *v1alpha1.Server) model.Target {
+	addr, _ := netip.ParseAddr(s.Address)
+	return model.Target{
+		Key:     model.TargetKey(b.key(p.Name), s.Name),
+		Address: addr,
+		Checks:  checksOf(p, s, b.firstPort(p.Name)),
+	}
+}
+
+// firstPort is the first port of the first service that is programmed with a pool.
+func (b *balancer) firstPort(pool string) uint16 {
+	for _, s := range b.services {
+		if s.effective == nil || len(s.effective.Ports) == 0 {
+			continue
+		}
+		for _, p := range s.effective.Pools {
+			if p.Name == pool {
+				return s.effective.Ports[0]
+			}
+		}
+	}
+	return 0
+}
