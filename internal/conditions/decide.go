@@ -1,0 +1,206 @@
+package conditions
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/truepacs/balancer/api/v1alpha1"
+)
+
+// ReasonTwoHolders is the reason of Programmed when two directors say that they hold the same
+// address.
+const ReasonTwoHolders = "TwoHolders"
+
+func (s *scope) accepted() metav1.Condition {
+	return s.decide(v1alpha1.ConditionAccepted,
+		refusedAcrossBalancers,
+		noDirector,
+		tooManyDirectors,
+		reported(v1alpha1.ConditionAccepted, metav1.ConditionFalse),
+		acceptedAcrossBalancers,
+		nobodyHeard,
+		notYetCurrent,
+		func(*scope) *verdict { return yes(v1alpha1.ReasonAccepted, "The spec is consistent.") },
+	)
+}
+
+func (s *scope) resolvedRefs() metav1.Condition {
+	return s.decide(v1alpha1.ConditionResolvedRefs,
+		namesNoSecret,
+		noDirectorToAsk,
+		nobodyHeard,
+		reported(v1alpha1.ConditionResolvedRefs, metav1.ConditionFalse),
+		notYetCurrent,
+		reported(v1alpha1.ConditionResolvedRefs, metav1.ConditionUnknown),
+		allReport(v1alpha1.ConditionResolvedRefs),
+		func(*scope) *verdict {
+			return yes(v1alpha1.ReasonResolved, "Every Secret that the spec names is there and usable.")
+		},
+	)
+}
+
+func (s *scope) programmed() metav1.Condition {
+	return s.decide(v1alpha1.ConditionProgrammed,
+		twoHolders,
+		noDirectorToAsk,
+		nobodyHeard,
+		reported(v1alpha1.ConditionProgrammed, metav1.ConditionFalse),
+		notYetCurrent,
+		reported(v1alpha1.ConditionProgrammed, metav1.ConditionUnknown),
+		allReport(v1alpha1.ConditionProgrammed),
+		(*scope).allProgrammed,
+	)
+}
+
+func refusedAcrossBalancers(s *scope) *verdict {
+	if s.Accepted == nil || s.Accepted.Status == metav1.ConditionTrue {
+		return nil
+	}
+	return &verdict{s.Accepted.Status, s.Accepted.Reason, s.Accepted.Message}
+}
+
+func acceptedAcrossBalancers(s *scope) *verdict {
+	if s.Accepted == nil {
+		return nil
+	}
+	return &verdict{s.Accepted.Status, s.Accepted.Reason, s.Accepted.Message}
+}
+
+func noDirector(s *scope) *verdict {
+	if len(s.wanted()) > 0 {
+		return nil
+	}
+	selector := Selector(s.spec.Directors)
+	return no(v1alpha1.ReasonNoDirector, "No node matches spec.directors.nodeSelector (%s), so no node can hold the virtual IPs. Label one: kubectl label node NODE %s",
+		write(selector, ","), write(selector, " "))
+}
+
+func noDirectorToAsk(s *scope) *verdict {
+	if len(s.wanted()) > 0 {
+		return nil
+	}
+	return no(v1alpha1.ReasonNoDirector, "No node matches spec.directors.nodeSelector, see the condition Accepted.")
+}
+
+func tooManyDirectors(s *scope) *verdict {
+	if len(s.wanted()) <= maxDirectors {
+		return nil
+	}
+	return no(v1alpha1.ReasonTooManyDirectors, "%s match spec.directors.nodeSelector (%s), but exactly one node may hold the virtual IPs. Take the label from the others: kubectl label node NODE %s",
+		names(s.wanted()), write(Selector(s.spec.Directors), ","), unlabel(Selector(s.spec.Directors)))
+}
+
+func namesNoSecret(s *scope) *verdict {
+	for _, v := range s.spec.VirtualServices {
+		if v.Layer7 != nil && v.Layer7.TLS != nil && len(v.Layer7.TLS.CertificateRefs) > 0 {
+			return nil
+		}
+	}
+	return yes(v1alpha1.ReasonResolved, "The spec names no Secret.")
+}
+
+// nobodyHeard: no agent on any of the directors is alive.
+func nobodyHeard(s *scope) *verdict {
+	if len(s.reachable()) > 0 {
+		return nil
+	}
+	if quiet := s.quiet(); len(quiet) > 0 {
+		return unknown(v1alpha1.ReasonDirectorSilent, "%s", s.silence(quiet))
+	}
+	return unknown(v1alpha1.ReasonPending, "No agent runs on %s yet. If this lasts, look at its pod: kubectl get pods --all-namespaces --selector app.kubernetes.io/name=truepacs-agent --output wide",
+		names(s.wanted()))
+}
+
+// quiet are the directors that were there once and are not heard now.
+func (s *scope) quiet() []director {
+	return slices.DeleteFunc(s.wanted(), func(d director) bool {
+		return d.liveness == alive || (d.liveness == absent && d.report == nil)
+	})
+}
+
+func (s *scope) silence(quiet []director) string {
+	var held []string
+	for _, v := range s.spec.VirtualIPs {
+		if slices.ContainsFunc(quiet, func(d director) bool { return d.claims(v.Name) }) {
+			held = append(held, v.Address)
+		}
+	}
+	message := fmt.Sprintf("The agent on %s has not renewed its Lease, so nobody knows what it does now.", names(quiet))
+	if len(held) > 0 {
+		message += fmt.Sprintf(" It held %s when last heard, and may go on without the API server.", join(held))
+	}
+	return message + " Check the node, its network to the API server and the pod truepacs-agent there."
+}
+
+// notYetCurrent: a reachable director has not reported on this generation.
+func notYetCurrent(s *scope) *verdict {
+	for _, d := range s.reachable() {
+		if d.report == nil {
+			return unknown(v1alpha1.ReasonPending, "Director %s has not reported yet.", d.name)
+		}
+		if d.report.ObservedGeneration < s.Balancer.Generation {
+			return unknown(v1alpha1.ReasonPending, "%s", s.stillOld(d))
+		}
+	}
+	return nil
+}
+
+func (s *scope) stillOld(d director) string {
+	return fmt.Sprintf("Director %s still does what generation %d of the spec says; generation %d is under way.",
+		d.name, d.report.ObservedGeneration, s.Balancer.Generation)
+}
+
+// allReport: a report without the condition is no consent.
+func allReport(kind string) step {
+	return func(s *scope) *verdict {
+		for _, d := range s.current() {
+			if !slices.ContainsFunc(d.report.Conditions, func(c metav1.Condition) bool { return c.Type == kind }) {
+				return unknown(v1alpha1.ReasonPending, "Director %s has not reported %s yet.", d.name, kind)
+			}
+		}
+		return nil
+	}
+}
+
+func twoHolders(s *scope) *verdict {
+	for _, v := range s.spec.VirtualIPs {
+		if h := s.holders(v.Name); len(h) > 1 {
+			return no(ReasonTwoHolders, "%s each say that they hold %s (spec.virtualIPs name %s). Connections break until one lets go: check that the nodes reach each other, and that only one matches spec.directors.nodeSelector.",
+				names(h), v.Address, v.Name)
+		}
+	}
+	return nil
+}
+
+func (s *scope) allProgrammed() *verdict {
+	message := fmt.Sprintf("Director %s does what generation %d of the spec says.", names(s.reachable()), s.Balancer.Generation)
+	if quiet := s.quiet(); len(quiet) > 0 {
+		message += " " + s.silence(quiet)
+	}
+	return yes(v1alpha1.ReasonProgrammed, "%s", message)
+}
+
+// Selector is the node selector of a balancer's directors: what spec.directors says, else
+// lb.truepacs.io/director=true; never empty, so never all nodes.
+func Selector(d *v1alpha1.Directors) map[string]string {
+	if d == nil || len(d.NodeSelector) == 0 {
+		return map[string]string{v1alpha1.DirectorLabel: "true"}
+	}
+	return d.NodeSelector
+}
+
+func write(selector map[string]string, separator string) string {
+	var out []string
+	for _, k := range slices.Sorted(maps.Keys(selector)) {
+		out = append(out, k+"="+selector[k])
+	}
+	return strings.Join(out, separator)
+}
+
+func unlabel(selector map[string]string) string {
+	return slices.Sorted(maps.Keys(selector))[0] + "-"
+}

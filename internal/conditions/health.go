@@ -1,0 +1,178 @@
+package conditions
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/truepacs/balancer/api/v1alpha1"
+)
+
+// tally is what all services together say of the servers.
+type tally struct {
+	order []serverKey
+	// worst is the worst state of each server over the services that use it.
+	worst map[serverKey]v1alpha1.ServerState
+}
+
+// severity orders health from good to bad.
+func severity(h v1alpha1.Health) int {
+	switch h {
+	case v1alpha1.HealthHealthy:
+		return 0
+	case v1alpha1.HealthUnhealthy:
+		return 2
+	default:
+		return 1
+	}
+}
+
+func newTally(services []v1alpha1.VirtualServiceStatus) tally {
+	t := tally{worst: map[serverKey]v1alpha1.ServerState{}}
+	for _, service := range services {
+		for _, state := range service.ServerStates {
+			key := serverKey{state.ServerPool, state.Name}
+			known, ok := t.worst[key]
+			if !ok {
+				t.order = append(t.order, key)
+			}
+			if !ok || severity(state.Health) > severity(known.Health) {
+				t.worst[key] = state
+			}
+		}
+	}
+	return t
+}
+
+// with are the servers of one health, in order.
+func (t tally) with(h v1alpha1.Health) []v1alpha1.ServerState {
+	var out []v1alpha1.ServerState
+	for _, key := range t.order {
+		if t.worst[key].Health == h {
+			out = append(out, t.worst[key])
+		}
+	}
+	return out
+}
+
+func (t tally) all() []v1alpha1.ServerState {
+	var out []v1alpha1.ServerState
+	for _, key := range t.order {
+		out = append(out, t.worst[key])
+	}
+	return out
+}
+
+// emptyPools are the pools whose every server is down.
+func (t tally) emptyPools() []string {
+	left, pools := map[string]bool{}, []string{}
+	for _, key := range t.order {
+		if !slices.Contains(pools, key.pool) {
+			pools = append(pools, key.pool)
+		}
+		if t.worst[key].Health != v1alpha1.HealthUnhealthy {
+			left[key.pool] = true
+		}
+	}
+	return slices.DeleteFunc(pools, func(p string) bool { return left[p] })
+}
+
+// serversHealthy names the servers that are down with the reason their check gave.
+func (s *scope) serversHealthy(services []v1alpha1.VirtualServiceStatus) metav1.Condition {
+	t := newTally(services)
+	return s.decide(v1alpha1.ConditionServersHealthy,
+		func(s *scope) *verdict { return s.noServerLeft(t) },
+		func(s *scope) *verdict { return s.serversDown(t) },
+		func(s *scope) *verdict { return s.serversUnknown(t) },
+		func(s *scope) *verdict {
+			return yes(v1alpha1.ReasonAllHealthy, "All %d servers pass their checks.", s.machines(t.all()))
+		},
+	)
+}
+
+func (s *scope) noServerLeft(t tally) *verdict {
+	pools := t.emptyPools()
+	if len(pools) == 0 {
+		return nil
+	}
+	var lost []string
+	for _, pool := range pools {
+		lost = append(lost, fmt.Sprintf("Every server of pool %s is down%s.", pool, s.affected(pool)))
+	}
+	return no(v1alpha1.ReasonNoServerLeft, "%s %s", strings.Join(lost, " "), s.describe(t.with(v1alpha1.HealthUnhealthy)))
+}
+
+// affected says who feels that a pool is empty.
+func (s *scope) affected(pool string) string {
+	var services []string
+	for i := range s.spec.VirtualServices {
+		if slices.Contains(poolsOf(&s.spec.VirtualServices[i]), pool) {
+			services = append(services, s.spec.VirtualServices[i].Name)
+		}
+	}
+	if len(services) == 0 {
+		return ""
+	}
+	return ", so its clients get no answer from virtual service " + join(services)
+}
+
+func (s *scope) serversDown(t tally) *verdict {
+	down := t.with(v1alpha1.HealthUnhealthy)
+	if len(down) == 0 {
+		return nil
+	}
+	return no(v1alpha1.ReasonServersDown, "%d of %d servers down; new connections go to the others. %s", s.machines(down), s.machines(t.all()), s.describe(down))
+}
+
+func (s *scope) serversUnknown(t tally) *verdict {
+	open := t.with(v1alpha1.HealthUnknown)
+	if len(t.order) == 0 {
+		return unknown(v1alpha1.ReasonPending, "No director has checked a server yet.")
+	}
+	if len(open) == 0 {
+		return nil
+	}
+	reason := v1alpha1.ReasonPending
+	if first := open[0].Reason; first == v1alpha1.ReasonDirectorSilent || first == v1alpha1.ReasonNoDirector {
+		reason = first
+	}
+	return unknown(reason, "The health of %d of %d servers is not known: %s", s.machines(open), s.machines(t.all()), sentence(detail(open[0])))
+}
+
+// describe names each server with what its check said.
+func (s *scope) describe(down []v1alpha1.ServerState) string {
+	const most = 10
+	var out []string
+	for _, state := range down[:min(len(down), most)] {
+		reason := ""
+		if state.Reason != "" {
+			reason = state.Reason + ": "
+		}
+		out = append(out, fmt.Sprintf("%s/%s (%s): %s%s", state.ServerPool, state.Name, s.addressOf(state), reason, sentence(detail(state))))
+	}
+	if len(down) > most {
+		out = append(out, count(len(down)-most, "more are listed in status.virtualServices[].serverStates."))
+	}
+	return strings.Join(out, " ")
+}
+
+// machines counts servers by address: a machine in two pools is one server.
+func (s *scope) machines(states []v1alpha1.ServerState) int {
+	seen := map[string]bool{}
+	for _, state := range states {
+		seen[s.addressOf(state)] = true
+	}
+	return len(seen)
+}
+
+// addressOf is the server's address in the spec.
+func (s *scope) addressOf(state v1alpha1.ServerState) string {
+	for _, server := range s.serversOf(state.ServerPool) {
+		if server.Name == state.Name {
+			return server.Address
+		}
+	}
+	return "no longer in spec.serverPools"
+}
