@@ -1,0 +1,65 @@
+package cmd
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+
+	"github.com/go-logr/logr"
+	"github.com/spf13/cobra"
+
+	"github.com/truepacs/balancer/internal/version"
+)
+
+// Main runs the program and returns its exit status: 0 done, 1 failed, 2 wrong usage.
+func Main(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	root := newRoot(stderr)
+	root.SetArgs(args)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	if err := root.ExecuteContext(ctx); err != nil {
+		fmt.Fprintln(stderr, "truepacs:", err)
+		return 1
+	}
+	return 0
+}
+
+const defaultRunDir = "/run/truepacs"
+
+// app is what the commands share.
+type app struct {
+	stderr    io.Writer
+	verbosity int
+	logFormat string
+}
+
+func newRoot(stderr io.Writer) *cobra.Command {
+	a := &app{stderr: stderr}
+	root := &cobra.Command{
+		Use:           "truepacs",
+		Short:         "Load balancer for PACS servers",
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		Version:       version.Version(),
+	}
+	root.SetVersionTemplate("{{.Version}}\n")
+	root.PersistentFlags().IntVarP(&a.verbosity, "verbosity", "v", 0, "0: what happens; 1 and more: also why")
+	root.PersistentFlags().StringVar(&a.logFormat, "log-format", "text", "text or json")
+	root.AddCommand(
+		a.operator(), a.agent(), a.proxy(), a.run(), a.status(), a.uninstall(), a.probe(),
+	)
+	return root
+}
+
+// log returns the logger that the flags ask for. It writes to standard error.
+func (a *app) log() (logr.Logger, error) {
+	options := &slog.HandlerOptions{Level: slog.Level(-a.verbosity)}
+	switch a.logFormat {
+	case "text":
+		return logr.FromSlogHandler(slog.NewTextHandler(a.stderr, options)), nil
+	case "json":
+		return logr.FromSlogHandler(slog.NewJSONHandler(a.stderr, options)), nil
+	}
+	return logr.Discard(), fmt.Errorf("--log-format %q is unknown: write text or json", a.logFormat)
+}

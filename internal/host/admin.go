@@ -1,0 +1,102 @@
+package host
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// AdminPath is the unix socket for the administrator's commands.
+func AdminPath(runDir string) string { return filepath.Join(runDir, "admin.sock") }
+
+// serveAdmin answers the administrator's commands until ctx ends. Only root may connect.
+func (h *Host) serveAdmin(ctx context.Context) error {
+	path := AdminPath(h.options.RunDir)
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		return fmt.Errorf("listen for commands: %w", err)
+	}
+	if err := os.Chmod(path, 0o600); err != nil {
+		return err
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /status", h.answerStatus)
+	mux.HandleFunc("POST /release", h.answerRelease)
+	server := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
+	stop := context.AfterFunc(ctx, func() { server.Close() })
+	defer stop()
+	if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("answer commands: %w", err)
+	}
+	return nil
+}
+
+func (h *Host) answerStatus(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(h.Status())
+}
+
+func (h *Host) answerRelease(w http.ResponseWriter, r *http.Request) {
+	if err := h.release(r.Context()); err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+	}
+}
+
+// AskStatus asks the `truepacs run` of this host for its balancers with their status.
+func AskStatus(ctx context.Context, runDir string) (*Overview, error) {
+	body, err := ask(ctx, runDir, http.MethodGet, "/status")
+	if err != nil {
+		return nil, err
+	}
+	var overview Overview
+	if err := json.Unmarshal(body, &overview); err != nil {
+		return nil, fmt.Errorf("understand the answer: %w", err)
+	}
+	return &overview, nil
+}
+
+// ErrNotRunning says that no `truepacs run` answers on this host.
+var ErrNotRunning = errors.New("truepacs run does not run on this host")
+
+// AskRelease makes the `truepacs run` of this host give everything back and end.
+func AskRelease(ctx context.Context, runDir string) error {
+	_, err := ask(ctx, runDir, http.MethodPost, "/release")
+	return err
+}
+
+func ask(ctx context.Context, runDir, method, path string) ([]byte, error) {
+	client := http.Client{Transport: &http.Transport{
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "unix", AdminPath(runDir))
+		},
+	}}
+	defer client.CloseIdleConnections()
+	request, err := http.NewRequestWithContext(ctx, method, "http://host"+path, nil)
+	if err != nil {
+		return nil, err
+	}
+	answer, err := client.Do(request)
+	if err != nil {
+		return nil, fmt.Errorf("%w (start it with truepacs run -f FOLDER --node NAME, and call this as root): %w", ErrNotRunning, err)
+	}
+	defer answer.Body.Close()
+	body, err := io.ReadAll(answer.Body)
+	if err != nil {
+		return nil, err
+	}
+	if answer.StatusCode != http.StatusOK {
+		return nil, errors.New(string(body))
+	}
+	return body, nil
+}

@@ -1,0 +1,123 @@
+package report
+
+import (
+	"errors"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/truepacs/balancer/api/v1alpha1"
+	"github.com/truepacs/balancer/dataplane/agent"
+	"github.com/truepacs/balancer/dataplane/model"
+	"github.com/truepacs/balancer/internal/translate"
+)
+
+var vip = netip.MustParseAddr("192.0.2.100")
+
+func goodInput() Input {
+	accepted := []translate.Condition{{Type: v1alpha1.ConditionAccepted, Status: metav1.ConditionTrue, Reason: "Accepted", Message: "ok"}}
+	return Input{
+		Balancer: "radiology", Node: "lb1", Revision: 3, Now: time.Unix(1000, 0),
+		Result: translate.BalancerResult{
+			Generation: 7, Director: "lb1", Active: true, Conditions: accepted,
+			VirtualIPs: []translate.VirtualIPResult{{Name: "main", Address: vip, Interface: "eth0", Key: "ns/radiology/main"}},
+			Services: []translate.ServiceResult{
+				{Name: "dicom", Key: "ns/radiology/dicom", Conditions: accepted, Servers: []translate.ServerResult{
+					{Pool: "archive", Name: "a", Target: "t/a"}, {Pool: "archive", Name: "b", Target: "t/b"},
+				}},
+				{Name: "viewer", Key: "ns/radiology/viewer", Conditions: accepted, Listeners: []string{"l"}},
+			},
+		},
+		Observed: agent.Observed{
+			Revision: 3,
+			Node:     model.Node{VirtualIPs: []model.VirtualIP{{Key: "ns/radiology/main", Address: vip, Interface: "eth0"}}},
+			Refused:  map[string]*model.ItemError{},
+			Verdicts: map[string]model.Verdict{
+				"t/a": {Known: true, Healthy: true},
+				"t/b": {Known: true, Reason: "ConnectionRefused", Message: "nothing listens"},
+			},
+			Proxy: agent.ProxyState{Connected: true, Current: true},
+		},
+	}
+}
+
+func refuse(key string) func(*Input) {
+	return func(in *Input) {
+		in.Observed.Refused[key] = &model.ItemError{Key: key, Reason: "KernelRefused", Err: errors.New("because")}
+	}
+}
+
+func TestProgrammed(t *testing.T) {
+	for name, tc := range map[string]struct {
+		change func(*Input)
+		// dicom, viewer and all are status/reason of the conditions.
+		dicom, viewer, all string
+	}{
+		"good":            {func(*Input) {}, "True/Programmed", "True/Programmed", "True/Programmed"},
+		"older revision":  {func(in *Input) { in.Observed.Revision = 2 }, "Unknown/Pending", "Unknown/Pending", "Unknown/Pending"},
+		"address refused": {refuse("ns/radiology/main"), "False/KernelRefused", "False/KernelRefused", "False/KernelRefused"},
+		"service refused": {refuse("ns/radiology/dicom"), "False/KernelRefused", "True/Programmed", "False/KernelRefused"},
+		"failure":         {func(in *Input) { in.Observed.Failure = errors.New("x") }, "False/KernelRefused", "False/KernelRefused", "False/KernelRefused"},
+		"no proxy":        {func(in *Input) { in.Observed.Proxy.Connected = false }, "True/Programmed", "False/ProxyMissing", "False/ProxyMissing"},
+		"proxy refuses":   {func(in *Input) { in.Observed.Proxy.Refused = "y" }, "True/Programmed", "False/ProxyRefused", "False/ProxyRefused"},
+		"proxy is late":   {func(in *Input) { in.Observed.Proxy.Current = false }, "True/Programmed", "Unknown/Pending", "Unknown/Pending"},
+		"last good":       {func(in *Input) { in.Result.Services[0].KeptLastGood = true }, "False/KeptLastGood", "True/Programmed", "False/KeptLastGood"},
+		"not accepted": {func(in *Input) {
+			in.Result.Services[0].Conditions = []translate.Condition{{Type: "Accepted", Status: "False", Reason: "PortConflict", Message: "m"}}
+		}, "False/PortConflict", "True/Programmed", "False/PortConflict"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			in := goodInput()
+			tc.change(&in)
+			got := Build(in)
+			for i, want := range []string{tc.dicom, tc.viewer} {
+				if c := find(got.VirtualServices[i].Conditions, "Programmed"); c != want {
+					t.Errorf("service %s: %s, want %s", got.VirtualServices[i].Name, c, want)
+				}
+			}
+			if c := find(got.Conditions, "Programmed"); c != tc.all {
+				t.Errorf("report: %s, want %s", c, tc.all)
+			}
+		})
+	}
+}
+
+func find(list []metav1.Condition, kind string) string {
+	for _, c := range list {
+		if c.Type == kind {
+			return string(c.Status) + "/" + c.Reason
+		}
+	}
+	return "missing"
+}
+
+func TestReportSaysWhatTheAgentDidAndNotWhatIsWanted(t *testing.T) {
+	in := goodInput()
+	got := Build(in)
+	if v := got.VirtualIPs[0]; v.ActiveNode != "lb1" || v.Interface != "eth0" || v.Address != "192.0.2.100" {
+		t.Errorf("virtual IP %+v", v)
+	}
+	refuse("ns/radiology/main")(&in)
+	if v := Build(in).VirtualIPs[0]; v.ActiveNode != "" {
+		t.Errorf("an address that was refused is shown as held: %+v", v)
+	}
+	states := got.VirtualServices[0].ServerStates
+	if states[0].Health != v1alpha1.HealthHealthy || states[0].Reason != "" {
+		t.Errorf("server a: %+v", states[0])
+	}
+	if states[1].Health != v1alpha1.HealthUnhealthy || !strings.Contains(states[1].Message, "nothing listens") {
+		t.Errorf("server b: %+v", states[1])
+	}
+}
+
+func TestTransitionTimeStaysWhileStatusStays(t *testing.T) {
+	in := goodInput()
+	first := Build(in)
+	in.Previous, in.Now = first, in.Now.Add(time.Hour)
+	if got := Build(in).Conditions[0].LastTransitionTime; !got.Equal(&first.Conditions[0].LastTransitionTime) {
+		t.Errorf("time moved to %v", got)
+	}
+}

@@ -1,0 +1,54 @@
+package wiring
+
+import (
+	"context"
+
+	"github.com/truepacs/balancer/dataplane/agent"
+	"github.com/truepacs/balancer/dataplane/ipvs"
+	"github.com/truepacs/balancer/dataplane/keeper"
+	"github.com/truepacs/balancer/dataplane/model"
+)
+
+// virtualServer is IPVS as the agent sees it.
+type virtualServer struct{ *ipvs.Driver }
+
+// Set implements agent.VirtualServer. Settings of the host's IPVS are made when there is a
+// service, not before: a host without work stays as it is.
+func (v virtualServer) Set(ctx context.Context, all []model.VirtualService) error {
+	if err := v.Driver.Set(ctx, all); err != nil || len(all) == 0 {
+		return err
+	}
+	if err := v.SetTimeouts(ctx, tcpTimeout, tcpFinTimeout, udpTimeout); err != nil {
+		return err
+	}
+	_, err := v.SetSysctls(ctx)
+	return err
+}
+
+// Weights implements agent.VirtualServer.
+func (v virtualServer) Weights(ctx context.Context) (map[uint32]map[string]int, error) {
+	services, err := v.State(ctx)
+	if err != nil {
+		return nil, err
+	}
+	weights := make(map[uint32]map[string]int, len(services))
+	for _, s := range services {
+		weights[s.Mark] = make(map[string]int, len(s.Servers))
+		for _, server := range s.Servers {
+			weights[s.Mark][server.Address.String()] = server.Weight
+		}
+	}
+	return weights, nil
+}
+
+// feeder is the keeper as the agent sees it.
+type feeder struct{ *keeper.Server }
+
+// State implements agent.ProxyFeeder.
+func (f feeder) State() agent.ProxyState {
+	s := f.Server.State()
+	return agent.ProxyState{
+		Connected: s.Connected, Current: s.Current, Version: s.Version,
+		Refused: s.Status.Refused, Verdicts: s.Status.Verdicts,
+	}
+}

@@ -1,0 +1,156 @@
+package wiring
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/go-logr/logr"
+
+	"github.com/truepacs/balancer/dataplane/agent"
+	"github.com/truepacs/balancer/dataplane/announce"
+	"github.com/truepacs/balancer/dataplane/checks"
+	"github.com/truepacs/balancer/dataplane/ipvs"
+	"github.com/truepacs/balancer/dataplane/keeper"
+	"github.com/truepacs/balancer/dataplane/model"
+	"github.com/truepacs/balancer/dataplane/netif"
+	"github.com/truepacs/balancer/dataplane/nft"
+	"github.com/truepacs/balancer/dataplane/realserver"
+	"github.com/truepacs/balancer/internal/node"
+	"github.com/truepacs/balancer/internal/translate"
+)
+
+// ProxyGroup is the group, and in pods the user, that the proxy runs as.
+const ProxyGroup = 65532
+
+// Idle timeouts of IPVS connections: studies are looked at for an hour (imaging practice), and
+// the kernel's own 15 minutes would forget associations that are still open.
+const (
+	tcpTimeout    = time.Hour
+	tcpFinTimeout = 2 * time.Minute
+	udpTimeout    = 5 * time.Minute
+)
+
+// Options say where a Host keeps its things.
+type Options struct {
+	Log logr.Logger
+	// RunDir is on tmpfs: lock, sockets, private keys.
+	RunDir string
+	// StateDir is on disk: the model, and what was changed on a real server.
+	StateDir string
+	// SysctlDir is where /proc/sys/net of the host can be written.
+	SysctlDir string
+	// Marks is the range of firewall marks.
+	Marks translate.MarkRange
+	// OnChange is called when there may be something new to report; it must not block.
+	OnChange func()
+}
+
+// Host is everything on one host that acts: drivers, agent and the keeper of sockets.
+type Host struct {
+	Agent  *agent.Agent
+	Keeper *keeper.Server
+	ipvs   *ipvs.Driver
+	netif  *netif.Driver
+	closer func() error
+	log    logr.Logger
+	lock   string
+}
+
+// New joins drivers and agent; nothing is touched before Run.
+func New(o Options) (*Host, error) {
+	for _, dir := range []struct {
+		path string
+		mode os.FileMode
+	}{{o.RunDir, 0o750}, {o.StateDir, 0o700}} {
+		if err := os.MkdirAll(dir.path, dir.mode); err != nil {
+			return nil, fmt.Errorf("make the folder %s: %w", dir.path, err)
+		}
+	}
+	// The proxy is not root and has to reach its socket in RunDir.
+	if err := errors.Join(os.Chown(o.RunDir, -1, ProxyGroup), os.Chmod(o.RunDir, 0o750)); err != nil {
+		return nil, fmt.Errorf("let group %d into %s: %w", ProxyGroup, o.RunDir, err)
+	}
+	return join(o), nil
+}
+
+func join(o Options) *Host {
+	h := &Host{log: o.Log, lock: filepath.Join(o.RunDir, "agent.lock")}
+	// Drivers and checks report through wake, the agent is made last.
+	wake := func() { h.Agent.Wake() }
+	h.ipvs = ipvs.New(ipvs.Config{
+		Kernel:    &ipvs.Netlink{},
+		Marks:     ipvs.Marks{Base: o.Marks.Base, Mask: ^uint32(0) << o.Marks.Bits},
+		SysctlDir: filepath.Join(o.SysctlDir, "ipv4", "vs"),
+	})
+	h.netif = netif.New(netif.Rtnetlink{})
+	announcer := announce.New(announce.Config{Network: announce.Sockets{}, Log: o.Log})
+	h.closer = announcer.Close
+	h.Keeper = keeper.NewServer(keeper.ServerConfig{
+		Log: o.Log, Path: SocketPath(o.RunDir), Group: ProxyGroup, OnChange: wake,
+	})
+	h.Agent = agent.New(agent.Config{
+		Log:   o.Log,
+		Store: &agent.Store{Dir: o.StateDir, SecretDir: o.RunDir},
+		Drivers: agent.Drivers{
+			VirtualServer: virtualServer{h.ipvs},
+			Marker:        nft.New(nft.Config{Kernel: nft.Netfilter{}}),
+			Addresses:     h.netif,
+			Announcer:     announcer,
+			RealServer: realserver.New(realserver.Config{
+				Kernel: netif.Rtnetlink{}, Sysctls: realserver.Rtnetlink{},
+				RecordPath: filepath.Join(o.StateDir, "realserver.json"), Log: o.Log,
+			}),
+			Proxy:   feeder{h.Keeper},
+			Checker: checks.New(o.Log, func(string, model.Verdict) { wake() }),
+		},
+		OnChange: o.OnChange,
+	})
+	return h
+}
+
+// SocketPath is the unix socket at which a proxy finds its agent.
+func SocketPath(runDir string) string { return filepath.Join(runDir, "keeper.sock") }
+
+// Lock waits until no other agent acts on this host. standby is called once if one does.
+func (h *Host) Lock(ctx context.Context, standby func()) (unlock func(), err error) {
+	return lock(ctx, h.lock, standby)
+}
+
+// Run acts until ctx ends. The caller holds the lock. What is programmed stays.
+func (h *Host) Run(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	failed := make(chan error, 1)
+	go func() {
+		defer cancel()
+		failed <- h.Keeper.Run(ctx)
+	}()
+	h.Agent.Run(ctx)
+	return errors.Join(<-failed, h.closer())
+}
+
+// Network reads the host's network for translation.
+func (h *Host) Network(ctx context.Context) (node.Network, error) {
+	var network node.Network
+	all, err := h.netif.Interfaces(ctx)
+	if err != nil {
+		return network, err
+	}
+	for _, i := range all {
+		if i.Loopback {
+			continue
+		}
+		network.Interfaces = append(network.Interfaces, translate.Interface{
+			Name: i.Name, Addresses: i.Addresses, MTU: i.MTU, Up: i.Up,
+		})
+		network.Gateways = append(network.Gateways, i.Gateways...)
+	}
+	return network, nil
+}
+
+// IPVSAvailable tells whether the kernel has IPVS; asking makes the kernel load it.
+func (h *Host) IPVSAvailable(ctx context.Context) error { return h.ipvs.Available(ctx) }
