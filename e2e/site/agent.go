@@ -1,0 +1,128 @@
+package site
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"sync"
+
+	"github.com/truepacs/balancer/api/v1alpha1"
+	"github.com/truepacs/balancer/e2e/lab"
+)
+
+// output keeps what a process printed.
+type output struct {
+	mu     sync.Mutex
+	buffer bytes.Buffer
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.buffer.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.buffer.String()
+}
+
+// program is where the binary is: in the machine a copy, in namespaces the file itself.
+func (s *Site) program(host lab.Host) (string, error) {
+	if host == lab.Host(s.Director) {
+		return "/usr/local/bin/truepacs", nil
+	}
+	return filepath.Abs(s.options.Binary)
+}
+
+// StartAgent starts `truepacs run` on a host, as its service manager would.
+func (s *Site) StartAgent(ctx context.Context, host lab.Host) error {
+	program, err := s.program(host)
+	if err != nil {
+		return err
+	}
+	out := s.outputs[host.Name()]
+	if out == nil {
+		out = &output{}
+		s.outputs[host.Name()] = out
+	}
+	process, err := host.Start(context.WithoutCancel(ctx), lab.ProcessSpec{
+		Argv:   []string{program, "run", "-f", ManifestDir, "--node", host.Name()},
+		Stdout: out, Stderr: out,
+	})
+	if err != nil {
+		return fmt.Errorf("start truepacs on %s: %w", host.Name(), err)
+	}
+	s.agents[host.Name()] = process
+	return nil
+}
+
+// StartAgents starts `truepacs run` on every host of the product.
+func (s *Site) StartAgents(ctx context.Context) error {
+	for _, host := range s.Hosts() {
+		if err := s.StartAgent(ctx, host); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Agent returns the running `truepacs run` of a host.
+func (s *Site) Agent(host lab.Host) *lab.Process { return s.agents[host.Name()] }
+
+// Output returns what the product has printed on a host.
+func (s *Site) Output(host lab.Host) string {
+	if out := s.outputs[host.Name()]; out != nil {
+		return out.String()
+	}
+	return ""
+}
+
+// Truepacs runs a command of the product on a host and returns what it printed.
+func (s *Site) Truepacs(ctx context.Context, host lab.Host, args ...string) (string, error) {
+	program, err := s.program(host)
+	if err != nil {
+		return "", err
+	}
+	return s.MustRun(ctx, host, append([]string{program}, args...)...)
+}
+
+// Status returns the only balancer of the director as `truepacs status` shows it.
+func (s *Site) Status(ctx context.Context) (*v1alpha1.TruePACSBalancer, error) {
+	text, err := s.Truepacs(ctx, s.Director, "status", "-o", "json")
+	if err != nil {
+		return nil, err
+	}
+	var list v1alpha1.TruePACSBalancerList
+	if err := json.Unmarshal([]byte(text), &list); err != nil {
+		return nil, fmt.Errorf("status is not JSON: %w\n%s", err, text)
+	}
+	if len(list.Items) != 1 {
+		return nil, fmt.Errorf("status shows %d balancers, not 1", len(list.Items))
+	}
+	return &list.Items[0], nil
+}
+
+// AwaitCondition waits until a condition of the balancer has a status.
+func (s *Site) AwaitCondition(ctx context.Context, conditionType, status string) error {
+	return Until(ctx, conditionType+"="+status, func() error {
+		balancer, err := s.Status(ctx)
+		if err != nil {
+			return err
+		}
+		for _, c := range balancer.Status.Conditions {
+			if c.Type != conditionType {
+				continue
+			}
+			if string(c.Status) == status {
+				return nil
+			}
+			return fmt.Errorf("%s is %s: %s: %s", c.Type, c.Status, c.Reason, c.Message)
+		}
+		return errors.New("the condition is not there")
+	})
+}

@@ -1,0 +1,187 @@
+package site
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/truepacs/balancer/e2e/lab"
+	"github.com/truepacs/balancer/e2e/pacs"
+	"golang.org/x/sync/errgroup"
+)
+
+// Addresses of the site (RFC 5737, TEST-NET-1).
+const (
+	VIP             = "192.0.2.100"
+	DirectorAddress = "192.0.2.2"
+	ViewerAddress   = "192.0.2.40"
+	// DICOMPort and HTTPSPort are the ports of the virtual services.
+	DICOMPort = pacs.DICOMPort
+	HTTPSPort = 443
+	// ManifestDir is where the hosts have their manifests.
+	ManifestDir = "/etc/truepacs"
+)
+
+// Modalities is the number of modalities of a site.
+const Modalities = 6
+
+// Options of a site.
+type Options struct {
+	// Binary is the path of the truepacs program.
+	Binary string
+	// Log receives a line for each thing that is done; nil discards them.
+	Log func(format string, args ...any)
+	// Tools are further programs of the director.
+	Tools []string
+}
+
+// Site is a small hospital.
+type Site struct {
+	Lab      *lab.Lab
+	LAN      *lab.Network
+	Director *lab.Machine
+	// Servers are pacs-a and pacs-b.
+	Servers []*pacs.Orthanc
+	// Modalities send images, each from an address of its own.
+	Modalities []pacs.Modality
+	// Viewer is a workstation with a browser.
+	Viewer *lab.Namespace
+
+	options Options
+	agents  map[string]*lab.Process
+	outputs map[string]*output
+}
+
+// New builds a site with its PACS servers running; agents are not started yet. Close it, or
+// exit: both remove it.
+func New(ctx context.Context, options Options) (*Site, error) {
+	l, err := lab.New(lab.Options{Name: "site", Log: options.Log})
+	if err != nil {
+		return nil, err
+	}
+	s := &Site{Lab: l, options: options, agents: map[string]*lab.Process{}, outputs: map[string]*output{}}
+	if err := s.build(ctx); err != nil {
+		return nil, errors.Join(err, l.Close())
+	}
+	return s, nil
+}
+
+func (s *Site) build(ctx context.Context) (err error) {
+	if s.LAN, err = s.Lab.Network("lan"); err != nil {
+		return err
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(s.bootDirector)
+	group.Go(func() error { return s.startServers(ctx) })
+	group.Go(s.placeClients)
+	return group.Wait()
+}
+
+func (s *Site) bootDirector() (err error) {
+	s.Director, err = s.Lab.Machine("lb1", lab.MachineSpec{
+		NICs:     []lab.NIC{s.nic(DirectorAddress)},
+		Tools:    append([]string{"ipvsadm", "nft", "ip", "ss", "curl"}, s.options.Tools...),
+		Files:    map[string]string{"/usr/local/bin/truepacs": s.options.Binary},
+		Disk:     256,
+		MemoryMB: 1024,
+		CPUs:     2,
+	})
+	return err
+}
+
+func (s *Site) startServers(ctx context.Context) error {
+	for i, name := range []string{"pacs-a", "pacs-b"} {
+		host, err := s.Lab.Namespace(name, s.nic(fmt.Sprintf("192.0.2.%d", 11+i)))
+		if err != nil {
+			return err
+		}
+		server, err := pacs.StartOrthanc(ctx, host)
+		if err != nil {
+			return err
+		}
+		s.Servers = append(s.Servers, server)
+	}
+	return nil
+}
+
+func (s *Site) placeClients() (err error) {
+	for i := range Modalities {
+		host, err := s.Lab.Namespace(fmt.Sprintf("ct-%d", i+1), s.nic(fmt.Sprintf("192.0.2.%d", 51+i)))
+		if err != nil {
+			return err
+		}
+		s.Modalities = append(s.Modalities, pacs.Modality{
+			Host: host, AETitle: fmt.Sprintf("CT%d", i+1), Server: VIP, Port: DICOMPort,
+		})
+	}
+	s.Viewer, err = s.Lab.Namespace("viewer", s.nic(ViewerAddress))
+	return err
+}
+
+func (s *Site) nic(address string) lab.NIC {
+	return lab.NIC{Network: s.LAN, Addresses: []netip.Prefix{netip.PrefixFrom(netip.MustParseAddr(address), 24)}}
+}
+
+// Close removes the site.
+func (s *Site) Close() error { return s.Lab.Close() }
+
+// Hosts are the hosts that run the product: the director and the servers.
+func (s *Site) Hosts() []lab.Host {
+	hosts := []lab.Host{s.Director}
+	for _, server := range s.Servers {
+		hosts = append(hosts, server.Host)
+	}
+	return hosts
+}
+
+// PutManifest writes a manifest on every host of the product.
+func (s *Site) PutManifest(ctx context.Context, name, manifest string) error {
+	for _, host := range s.Hosts() {
+		if err := host.Put(ctx, ManifestDir+"/"+name, strings.NewReader(manifest), os.FileMode(0o600)); err != nil {
+			return fmt.Errorf("put %s on %s: %w", name, host.Name(), err)
+		}
+	}
+	return nil
+}
+
+// RemoveManifest removes a manifest from every host of the product.
+func (s *Site) RemoveManifest(ctx context.Context, name string) error {
+	for _, host := range s.Hosts() {
+		if _, err := s.MustRun(ctx, host, "rm", "-f", ManifestDir+"/"+name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// MustRun runs a command and returns what it printed; an exit status other than 0 is an error.
+func (s *Site) MustRun(ctx context.Context, host lab.Host, argv ...string) (string, error) {
+	result, err := host.Run(ctx, argv...)
+	if err != nil {
+		return "", fmt.Errorf("%s on %s: %w", argv[0], host.Name(), err)
+	}
+	if result.ExitCode != 0 {
+		return "", fmt.Errorf("%s on %s: exit status %d\n%s%s", strings.Join(argv, " "), host.Name(),
+			result.ExitCode, result.Stdout, result.Stderr)
+	}
+	return result.Stdout, nil
+}
+
+// Until repeats probe until it returns nil or ctx ends; the last error says why not.
+func Until(ctx context.Context, what string, probe func() error) error {
+	for {
+		err := probe()
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("%s: did not come: %w", what, err)
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}
