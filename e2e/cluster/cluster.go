@@ -181,7 +181,18 @@ func (c *Cluster) startWorkers(ctx context.Context, image string) error {
 }
 
 func (c *Cluster) logger() logr.Logger {
-	return funcr.New(func(prefix, args string) { c.opts.Log("control plane: %s %s", prefix, args) }, funcr.Options{})
+	print := func(_, args string) { c.opts.Log("control plane: %s", args) }
+	return funcr.New(print, funcr.Options{RenderBuiltinsHook: withoutLevel})
+}
+
+// withoutLevel leaves only the message of what funcr puts before a line's own values.
+func withoutLevel(builtins []any) []any {
+	for i := 0; i+1 < len(builtins); i += 2 {
+		if builtins[i] == "msg" {
+			return builtins[i : i+2]
+		}
+	}
+	return builtins
 }
 
 // Netns is the path of the control plane's network namespace, for programs that need to run in it.

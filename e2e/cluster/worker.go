@@ -37,9 +37,12 @@ func (c *Cluster) startWorker(ctx context.Context, n int, image string) (*Worker
 	var err error
 	w.Machine, err = c.Lab.Machine(name, lab.MachineSpec{
 		NICs:     []lab.NIC{{Network: c.LAN, Addresses: []netip.Prefix{netip.PrefixFrom(w.Address, prefixLength)}}},
-		MemoryMB: c.opts.WorkerMemoryMB, CPUs: c.opts.WorkerCPUs, RootDisk: image,
+		MemoryMB: c.opts.WorkerMemoryMB, CPUs: c.opts.WorkerCPUs, RootDisk: image, Off: true,
 	})
 	if err != nil {
+		return nil, err
+	}
+	if err := w.PowerOn(ctx); err != nil {
 		return nil, err
 	}
 	if err := c.provision(ctx, w); err != nil {

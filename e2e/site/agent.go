@@ -41,6 +41,11 @@ func (s *Site) program(host lab.Host) (string, error) {
 
 // StartAgent starts `truepacs run` on a host, as its service manager would.
 func (s *Site) StartAgent(ctx context.Context, host lab.Host) error {
+	return s.StartAgentWith(ctx, host)
+}
+
+// StartAgentWith starts `truepacs run` under another command, such as strace.
+func (s *Site) StartAgentWith(ctx context.Context, host lab.Host, wrapper ...string) error {
 	program, err := s.program(host)
 	if err != nil {
 		return err
@@ -51,7 +56,7 @@ func (s *Site) StartAgent(ctx context.Context, host lab.Host) error {
 		s.outputs[host.Name()] = out
 	}
 	process, err := host.Start(context.WithoutCancel(ctx), lab.ProcessSpec{
-		Argv:   []string{program, "run", "-f", ManifestDir, "--node", host.Name()},
+		Argv:   append(wrapper, program, "run", "-f", ManifestDir, "--node", host.Name()),
 		Stdout: out, Stderr: out,
 	})
 	if err != nil {

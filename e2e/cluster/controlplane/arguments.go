@@ -64,7 +64,7 @@ func apiServerArguments(in paths, p ports, o Options) []string {
 		"--service-account-key-file=" + in("service-account.crt"),
 		"--service-account-signing-key-file=" + in("service-account.key"),
 		"--service-cluster-ip-range=" + ServiceCIDR,
-		"--authorization-mode=AlwaysAllow", "--enable-admission-plugins=NodeRestriction",
+		"--authorization-mode=Node,RBAC", "--enable-admission-plugins=NodeRestriction",
 		"--allow-privileged=true", "--anonymous-auth=true",
 		"--profiling=false", "--event-ttl=1h",
 	}

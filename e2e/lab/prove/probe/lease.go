@@ -15,29 +15,55 @@ type lease struct {
 	conn    *nftables.Conn
 	set     *nftables.Set
 	element []nftables.SetElement
+	refused int // transactions that the kernel refused
 }
 
-func openLease(address string, timeout time.Duration) (*lease, error) {
+func newLease(address string, timeout time.Duration) (*lease, error) {
 	ip, err := netip.ParseAddr(address)
 	if err != nil {
 		return nil, err
 	}
-	conn, err := nftables.New(nftables.AsLasting())
-	if err != nil {
-		return nil, err
-	}
 	table := &nftables.Table{Family: nftables.TableFamilyARP, Name: "lease"}
-	return &lease{
-		conn:    conn,
+	l := &lease{
 		set:     &nftables.Set{Table: table, Name: "owned", KeyType: nftables.TypeIPAddr, HasTimeout: true},
 		element: []nftables.SetElement{{Key: ip.AsSlice(), Timeout: timeout}},
-	}, nil
+	}
+	return l, l.connect()
 }
+
+// connect opens a new netlink socket: after a refused transaction the old one may
+// hold answers that nobody has read.
+func (l *lease) connect() error {
+	if l.conn != nil {
+		_ = l.conn.CloseLasting()
+	}
+	var err error
+	l.conn, err = nftables.New(nftables.AsLasting())
+	return err
+}
+
+// tries is how often renew repeats a transaction that was refused.
+const tries = 5
 
 // renew replaces the element in one transaction. To add an element that exists does
 // not renew it, and to delete one that has expired is an error: hence add, delete,
-// add.
+// add. In the instant of the expiry the kernel can still refuse it (ENOENT: it
+// expired between add and delete); nothing has changed then, and it is repeated.
 func (l *lease) renew() error {
+	var err error
+	for range tries {
+		if err = l.replace(); err == nil {
+			return nil
+		}
+		l.refused++
+		if again := l.connect(); again != nil {
+			return errors.Join(err, again)
+		}
+	}
+	return err
+}
+
+func (l *lease) replace() error {
 	return errors.Join(
 		l.conn.SetAddElements(l.set, l.element),
 		l.conn.SetDeleteElements(l.set, l.element),
@@ -61,7 +87,7 @@ func holdLease(args []string) error {
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	l, err := openLease(*address, *timeout)
+	l, err := newLease(*address, *timeout)
 	if err != nil {
 		return err
 	}
@@ -83,8 +109,8 @@ func holdLease(args []string) error {
 // with EBUSY, because its hash table cannot spread equal keys.
 const stressAddresses = 250
 
-// stressLease renews leases around the moment of their expiry and counts
-// transactions that the kernel refused.
+// stressLease renews leases around the moment of their expiry, counts transactions
+// that the kernel refused, and fails when repeating does not help.
 func stressLease(args []string) error {
 	flags := flag.NewFlagSet("lease-stress", flag.ContinueOnError)
 	rounds := flags.Int("rounds", 1000, "leases to renew at their expiry")
@@ -92,32 +118,35 @@ func stressLease(args []string) error {
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	failed := 0
-	var last error
+	refused := 0
 	for i := range *rounds {
 		host := i%stressAddresses + 1
 		if *one {
 			host = 1
 		}
-		if err := renewAtExpiry(fmt.Sprintf("198.18.0.%d", host), i); err != nil {
-			failed, last = failed+1, err
+		n, err := renewAtExpiry(fmt.Sprintf("198.18.0.%d", host), i)
+		if err != nil {
+			return fmt.Errorf("lease %d: refused %d times: %w", i, n, err)
 		}
+		refused += n
 	}
-	fmt.Printf("leases=%d failed=%d last=%v\n", *rounds, failed, last)
+	fmt.Printf("leases=%d refused=%d\n", *rounds, refused)
 	return nil
 }
 
 // renewAtExpiry takes a lease and renews it a little before, at, or after its end.
-func renewAtExpiry(address string, i int) error {
+// It returns how many transactions were refused and repeated.
+func renewAtExpiry(address string, i int) (int, error) {
 	timeout := time.Duration(i%8+4) * time.Millisecond
-	l, err := openLease(address, timeout)
+	l, err := newLease(address, timeout)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	defer func() { _ = l.conn.CloseLasting() }()
 	if err := l.renew(); err != nil {
-		return err
+		return l.refused, err
 	}
 	time.Sleep(timeout - time.Duration(i%5-2)*time.Millisecond)
-	return l.renew()
+	err = l.renew()
+	return l.refused, err
 }
