@@ -5,6 +5,7 @@ MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
 
 MODULE  := github.com/truepacs/balancer
+IMAGE   ?= docker.io/truepacs/balancer:v0.1.0
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 LDFLAGS := -s -w -X $(MODULE)/internal/version.version=$(VERSION)
 BIN     := .cache/bin
@@ -45,7 +46,7 @@ build: ## Build the static binary bin/truepacs.
 .PHONY: image
 image: build ## Write the OCI image dist/truepacs.tar.
 	@mkdir -p dist
-	go run ./hack/image -binary bin/truepacs -out dist/truepacs.tar
+	go run ./hack/image -program bin/truepacs -output dist/truepacs.tar -version $(VERSION) -reference $(IMAGE)
 
 .PHONY: generate
 generate: tools ## Make generated code, CRDs and chart copies.

@@ -54,10 +54,13 @@ func TestStatusFollowsTheDirector(t *testing.T) {
 	expect(t, b, v1alpha1.ConditionServersHealthy, isTrue, v1alpha1.ReasonAllHealthy)
 	told(t, b.Namespace, b.Name, "ServerUp")
 
-	a.report(t, b, "pacs-a")
-	eventually(t, "an event of its own for the second server", func(ctx context.Context) error {
-		return noteContains(ctx, b.Namespace, b.Name, "Server pacs-a of pool archive is down")
-	})
+	a.report(t, b, "pacs-a", "pacs-b")
+	expect(t, b, v1alpha1.ConditionServersHealthy, isFalse, v1alpha1.ReasonNoServerLeft)
+	for _, server := range []string{"pacs-a", "pacs-b"} {
+		eventually(t, "an event for each server that falls at once", func(ctx context.Context) error {
+			return noteContains(ctx, b.Namespace, b.Name, "Server "+server+" of pool archive is down")
+		})
+	}
 }
 
 func TestSilenceIsNoticedWithoutAnyEvent(t *testing.T) {

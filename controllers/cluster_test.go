@@ -68,6 +68,7 @@ func prepare(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	cfg.Timeout = patience
 	if cluster.admin, err = client.New(cfg, client.Options{Scheme: scheme, FieldValidation: "Strict"}); err != nil {
 		return err
 	}
@@ -127,7 +128,9 @@ func configOf(t *testing.T, account string) *rest.Config {
 
 func clientOf(t *testing.T, account string) client.Client {
 	t.Helper()
-	c, err := client.New(configOf(t, account), client.Options{Scheme: cluster.admin.Scheme()})
+	cfg := configOf(t, account)
+	cfg.Timeout = patience
+	c, err := client.New(cfg, client.Options{Scheme: cluster.admin.Scheme()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -173,8 +176,13 @@ func operator(t *testing.T, change ...func(*controllers.Options)) (settings stri
 	go func() { ended <- controllers.Run(ctx, o) }()
 	t.Cleanup(func() {
 		cancel()
-		if err := <-ended; err != nil {
-			t.Errorf("the operator ended with: %v", err)
+		select {
+		case err := <-ended:
+			if err != nil {
+				t.Errorf("the operator ended with: %v", err)
+			}
+		case <-time.After(patience):
+			t.Errorf("the operator did not end within %s:\n%s", patience, log.text())
 		}
 		if text := log.text(); strings.Contains(strings.ToLower(text), "forbidden") {
 			t.Errorf("RBAC forbids the operator something it does:\n%s", text)

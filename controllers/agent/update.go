@@ -6,11 +6,13 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/truepacs/balancer/api/v1alpha1"
 	"github.com/truepacs/balancer/controllers"
+	"github.com/truepacs/balancer/internal/conditions"
 	"github.com/truepacs/balancer/internal/node"
 	"github.com/truepacs/balancer/internal/render"
 	"github.com/truepacs/balancer/internal/translate"
@@ -29,7 +31,7 @@ func (r *runner) update(ctx context.Context, store client.Reader, api client.Cli
 	if u.Nodes, err = nodes(ctx, store); err != nil {
 		return err
 	}
-	if u.Secrets, err = r.secrets(ctx, api, next.balancers); err != nil {
+	if u.Secrets, err = r.secrets(ctx, api, r.ours(next.balancers, u.Nodes)); err != nil {
 		return err
 	}
 	released, err := r.releaseMark(ctx, store)
@@ -99,7 +101,24 @@ func nodes(ctx context.Context, store client.Reader) ([]translate.NodeInfo, erro
 	return out, nil
 }
 
-// secrets reads the Secrets of the balancers whose director this node is.
+// ours are the balancers whose director this node may be: only their Secrets are read.
+func (r *runner) ours(balancers []*v1alpha1.TruePACSBalancer, nodes []translate.NodeInfo) []*v1alpha1.TruePACSBalancer {
+	var own labels.Set
+	for _, n := range nodes {
+		if n.Name == r.options.Node {
+			own = n.Labels
+		}
+	}
+	var list []*v1alpha1.TruePACSBalancer
+	for _, b := range balancers {
+		if labels.SelectorFromSet(conditions.Selector(b.Spec.Directors)).Matches(own) {
+			list = append(list, b)
+		}
+	}
+	return list
+}
+
+// secrets reads the Secrets that balancers name.
 func (r *runner) secrets(ctx context.Context, api client.Client, balancers []*v1alpha1.TruePACSBalancer) (map[types.NamespacedName]translate.Secret, error) {
 	out := map[types.NamespacedName]translate.Secret{}
 	for _, b := range balancers {
@@ -110,7 +129,8 @@ func (r *runner) secrets(ctx context.Context, api client.Client, balancers []*v1
 			var s corev1.Secret
 			err := api.Get(ctx, name, &s)
 			switch {
-			case apierrors.IsNotFound(err):
+			case apierrors.IsNotFound(err), apierrors.IsForbidden(err):
+				// The agent may be confined to some namespaces: elsewhere nothing exists for it.
 				out[name] = translate.Secret{}
 			case err != nil:
 				return nil, fmt.Errorf("read Secret %s: %w", name, err)

@@ -78,6 +78,7 @@ func TestBadChunkedBodiesAreRefused(t *testing.T) {
 		"CR in extension":        "5;a\rb\r\nhello\r\n",
 		"bare LF after chunk":    "5\r\nhello\n0\r\n\r\n",
 		"bare CR after chunk":    "5\r\nhello\r0\r\n\r\n",
+		"other for LF":           "5\r\nhello\rX0\r\n\r\n",
 		"chunk too long":         "5\r\nhello!\r\n0\r\n\r\n",
 		"bare LF at the end":     "0\r\n\n",
 		"bare LF in trailer":     "0\r\nX: 1\n\r\n",

@@ -8,6 +8,8 @@ import (
 
 	"github.com/go-logr/logr"
 	"github.com/spf13/cobra"
+	"k8s.io/klog/v2"
+	ctrl "sigs.k8s.io/controller-runtime"
 
 	"github.com/truepacs/balancer/internal/version"
 )
@@ -55,11 +57,18 @@ func newRoot(stderr io.Writer) *cobra.Command {
 // log returns the logger that the flags ask for. It writes to standard error.
 func (a *app) log() (logr.Logger, error) {
 	options := &slog.HandlerOptions{Level: slog.Level(-a.verbosity)}
+	var handler slog.Handler
 	switch a.logFormat {
 	case "text":
-		return logr.FromSlogHandler(slog.NewTextHandler(a.stderr, options)), nil
+		handler = slog.NewTextHandler(a.stderr, options)
 	case "json":
-		return logr.FromSlogHandler(slog.NewJSONHandler(a.stderr, options)), nil
+		handler = slog.NewJSONHandler(a.stderr, options)
+	default:
+		return logr.Discard(), fmt.Errorf("--log-format %q is unknown: write text or json", a.logFormat)
 	}
-	return logr.Discard(), fmt.Errorf("--log-format %q is unknown: write text or json", a.logFormat)
+	log := logr.FromSlogHandler(handler)
+	// The Kubernetes libraries log through globals of their own.
+	ctrl.SetLogger(log)
+	klog.SetLogger(log)
+	return log, nil
 }

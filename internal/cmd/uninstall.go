@@ -28,11 +28,11 @@ let go, then their DaemonSets are removed. A node that is dead is named and not 
 			if o.Log, err = a.log(); err != nil {
 				return err
 			}
+			if namespace != "" {
+				return uninstallCluster(c.Context(), namespace, timeout)
+			}
 			ctx, cancel := context.WithTimeout(c.Context(), timeout)
 			defer cancel()
-			if namespace != "" {
-				return uninstallCluster(ctx, namespace, timeout)
-			}
 			if err := uninstallHost(ctx, o); err != nil {
 				return err
 			}
@@ -60,6 +60,9 @@ func uninstallHost(ctx context.Context, o host.Options) error {
 }
 
 func uninstallCluster(ctx context.Context, namespace string, timeout time.Duration) error {
+	// The operator gives up on agents after timeout and then still removes the DaemonSets.
+	ctx, cancel := context.WithTimeout(ctx, timeout+time.Minute)
+	defer cancel()
 	api, err := clusterClient()
 	if err != nil {
 		return err

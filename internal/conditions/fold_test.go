@@ -1,6 +1,7 @@
 package conditions_test
 
 import (
+	"maps"
 	"strings"
 	"testing"
 	"time"
@@ -59,6 +60,14 @@ var (
 )
 
 func foldCases() map[string]foldCase {
+	all := map[string]foldCase{}
+	for _, some := range []map[string]foldCase{reportCases(), verdictCases(), directorCases(), causeCases(), serverCases()} {
+		maps.Copy(all, some)
+	}
+	return all
+}
+
+func reportCases() map[string]foldCase {
 	return map[string]foldCase{
 		"all well": {
 			change:  func(*conditions.Input) {},
@@ -98,6 +107,11 @@ func foldCases() map[string]foldCase {
 			},
 			servers: "?/2",
 		},
+	}
+}
+
+func verdictCases() map[string]foldCase {
+	return map[string]foldCase{
 		"refused across balancers": {
 			change: func(in *conditions.Input) {
 				c := condition("Accepted", isFalse, "PortConflict", "192.0.2.100:443 belongs to imaging/older: choose another port.")
@@ -128,6 +142,11 @@ func foldCases() map[string]foldCase {
 			change: func(in *conditions.Input) { in.Accepted = nil },
 			want:   expect{accepted, resolved, installed, allUp, ready, idle, notStuck},
 		},
+	}
+}
+
+func directorCases() map[string]foldCase {
+	return map[string]foldCase{
 		"no director": {
 			change: func(in *conditions.Input) { in.Directors, in.Reports, in.Leases = nil, nil, nil },
 			want: expect{{isFalse, "NoDirector"}, {isFalse, "NoDirector"}, {isFalse, "NoDirector"}, {isUnknown, "NoDirector"},
@@ -163,6 +182,11 @@ func foldCases() map[string]foldCase {
 			want:   expect{accepted, resolved, installed, allUp, ready, idle, notStuck},
 			active: "node-1",
 		},
+	}
+}
+
+func causeCases() map[string]foldCase {
+	return map[string]foldCase{
 		"Secret missing": {
 			change: func(in *conditions.Input) {
 				setReport(in, condition("ResolvedRefs", isFalse, "SecretNotFound", "Secret viewer-tls does not exist"))
@@ -197,6 +221,11 @@ func foldCases() map[string]foldCase {
 			want:    expect{accepted, resolved, {isUnknown, "Pending"}, allUp, {isUnknown, "Pending"}, {isTrue, "Pending"}, notStuck},
 			message: map[string]string{"Programmed": "Director node-1 has not reported Programmed yet."},
 		},
+	}
+}
+
+func serverCases() map[string]foldCase {
+	return map[string]foldCase{
 		"one server down in one pool": {
 			change: func(in *conditions.Input) {
 				in.Reports[0].Status.VirtualServices[0].ServerStates[1] = down("archive", "pacs-b")

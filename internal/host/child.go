@@ -9,13 +9,16 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	"golang.org/x/sys/unix"
 
 	"github.com/truepacs/balancer/internal/wiring"
 )
 
 const (
+	// poll is how often the proxy is looked after.
+	poll = 100 * time.Millisecond
 	// adoptAfter is how long a proxy that an earlier run left may take to find us.
-	adoptAfter = time.Second
+	adoptAfter = 10 * time.Second
 	// restartAfter is how long a proxy that ended stays down at least.
 	restartAfter = time.Second
 )
@@ -26,44 +29,73 @@ type child struct {
 	log     logr.Logger
 	argv    []string
 	version string
+	// lock is a file that every proxy holds a shared flock(2) on while it lives.
+	lock string
 	// connected returns the version of the proxy that is connected; empty: none.
 	connected func() string
 	// needed tells whether there is work for a proxy.
 	needed func() bool
 }
 
-// run starts a proxy whenever there is work and none of our version is connected, until ctx
-// ends. It leaves the proxy running.
+// run starts a proxy whenever there is work and none of our version is there, until ctx ends. It
+// leaves the proxy running.
 func (c *child) run(ctx context.Context) {
-	wait := adoptAfter
-	for {
+	missed := time.Now() // since when no proxy of our version is connected
+	for wait := poll; ; {
 		select {
 		case <-ctx.Done():
 			return
 		case <-time.After(wait):
 		}
-		wait = 100 * time.Millisecond
+		wait = poll
 		if !c.needed() || c.connected() == c.version {
+			missed = time.Now()
 			continue
 		}
-		if err := c.start(ctx); err != nil {
+		lock, alone, err := c.open()
+		if err == nil && !alone && c.connected() == "" && time.Since(missed) < adoptAfter {
+			lock.Close()
+			continue // one lives and will find us
+		}
+		if err == nil {
+			err = c.start(ctx, lock)
+		}
+		if err != nil {
 			c.log.Error(err, "the proxy ended, it is started again")
 		}
-		wait = restartAfter
+		wait, missed = restartAfter, time.Now()
 	}
 }
 
-// start runs one proxy until it ends or ctx does.
-func (c *child) start(ctx context.Context) error {
+// open takes the lock that a new proxy shall hold; alone tells that no proxy lives.
+func (c *child) open() (lock *os.File, alone bool, err error) {
+	lock, err = os.OpenFile(c.lock, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, false, fmt.Errorf("open the proxies' lock: %w", err)
+	}
+	alone = unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB) == nil
+	if err := unix.Flock(int(lock.Fd()), unix.LOCK_SH|unix.LOCK_NB); err != nil {
+		lock.Close()
+		return nil, false, fmt.Errorf("take the proxies' lock: %w", err)
+	}
+	return lock, alone, nil
+}
+
+// start runs one proxy until it ends or ctx does. The proxy inherits the lock and so holds it
+// as long as it lives.
+func (c *child) start(ctx context.Context, lock *os.File) error {
+	defer lock.Close()
 	cmd := exec.Command(c.argv[0], c.argv[1:]...)
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{
 		Setsid:     true, // no signal from our terminal
 		Credential: &syscall.Credential{Uid: wiring.ProxyGroup, Gid: wiring.ProxyGroup, Groups: []uint32{}},
 	}
+	cmd.ExtraFiles = []*os.File{lock}
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("start the proxy: %w", err)
 	}
+	lock.Close()
 	c.log.Info("proxy started", "pid", cmd.Process.Pid)
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"os"
+	"path/filepath"
 	"sync"
 	"time"
 
@@ -113,6 +114,7 @@ func (h *Host) proxyProcess() *child {
 		log:       h.log,
 		argv:      []string{program, "proxy", "--run-dir", h.options.RunDir, "--exit-when-replaced"},
 		version:   h.options.Version,
+		lock:      filepath.Join(h.options.RunDir, "proxy.lock"),
 		connected: func() string { return h.wiring.Keeper.State().Version },
 		needed:    func() bool { return len(h.wiring.Agent.Observed().Node.Proxy.Listeners) > 0 },
 	}

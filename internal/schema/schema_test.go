@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/truepacs/balancer/config/crd/bases"
@@ -113,6 +114,7 @@ func TestTypedObjectIsValidatedLikeItsText(t *testing.T) {
 	if errs := v.Validate(obj); len(errs) > 0 {
 		t.Errorf("a good object is refused: %v", errs.ToAggregate())
 	}
+	obj.TypeMeta = metav1.TypeMeta{}
 	before := obj.DeepCopy()
 	obj.Spec.VirtualIPs[0].Address = "127.0.0.1"
 	before.Spec.VirtualIPs[0].Address = "127.0.0.1"

@@ -23,7 +23,7 @@ func (r *run) buildRealServer(s *service) {
 	for _, addr := range addressesOf(s.wanted) {
 		s.wanted.RealServer = append(s.wanted.RealServer, model.LoopbackVIP{Address: addr, Interface: link})
 	}
-	
+	s.wanted.RealServer = append(s.wanted.RealServer, r.stillHeld(s, link)...)
 	s.wanted.RealServer = sortLoopback(s.wanted.RealServer)
 }
 

@@ -11,6 +11,7 @@ import (
 	"path"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -148,4 +149,34 @@ func text(files map[string][]byte) map[string]string {
 		out[name] = string(body)
 	}
 	return out
+}
+
+// TestMembersCarryNoClockAndNoOwner: what would make two builds of one source differ.
+func TestMembersCarryNoClockAndNoOwner(t *testing.T) {
+	img := image
+	img.Created = time.Unix(1700000000, 0)
+	outer := archive(t, img)
+	archives := [][]byte{outer}
+	for name, body := range members(t, outer) {
+		if strings.HasPrefix(name, "blobs/sha256/") && len(body) > 1024 {
+			archives = append(archives, body) // the layer
+		}
+	}
+	if len(archives) != 2 {
+		t.Fatalf("%d archives, want the image and its layer", len(archives))
+	}
+	for _, a := range archives {
+		for r := tar.NewReader(bytes.NewReader(a)); ; {
+			h, err := r.Next()
+			if errors.Is(err, io.EOF) {
+				break
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !h.ModTime.Equal(img.Created) || h.Uid != 0 || h.Gid != 0 || h.Uname != "" {
+				t.Errorf("%s: time %s, owner %d:%d %q", h.Name, h.ModTime, h.Uid, h.Gid, h.Uname)
+			}
+		}
+	}
 }
