@@ -11,6 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/util/retry"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/truepacs/balancer/api/v1alpha1"
@@ -174,9 +175,13 @@ func TestReportsOfOtherNamespacesDoNotCount(t *testing.T) {
 	a.renew(t)
 	a.report(t, one)
 	expect(t, one, v1alpha1.ConditionReady, isTrue, v1alpha1.ReasonReady)
-	must(t, cluster.admin.Get(t.Context(), client.ObjectKeyFromObject(other), other))
-	other.Spec.VirtualIPs[0].Interfaces = []string{"eth0"}
-	must(t, cluster.admin.Update(t.Context(), other))
+	must(t, retry.RetryOnConflict(retry.DefaultBackoff, func() error { // the operator writes status meanwhile
+		if err := cluster.admin.Get(t.Context(), client.ObjectKeyFromObject(other), other); err != nil {
+			return err
+		}
+		other.Spec.VirtualIPs[0].Interfaces = []string{"eth0"}
+		return cluster.admin.Update(t.Context(), other)
+	}))
 	eventually(t, "another visit to the other", func(ctx context.Context) error {
 		got, err := fetch(ctx, other)
 		if err == nil && got.Status.ObservedGeneration != other.Generation {

@@ -174,7 +174,11 @@ func (a *agent) write(t *testing.T, b *v1alpha1.TruePACSBalancer, status v1alpha
 func (a *agent) describe(t *testing.T, released bool) {
 	t.Helper()
 	must(t, a.client.Apply(t.Context(), acv1alpha1.TruePACSNode(a.node), client.FieldOwner("truepacs-agent")))
-	object := acv1alpha1.TruePACSNode(a.node).WithStatus(acv1alpha1.TruePACSNodeStatus().WithReleased(released))
+	role := v1alpha1.NodeRoleDirector
+	if released {
+		role = v1alpha1.NodeRoleReleased
+	}
+	object := acv1alpha1.TruePACSNode(a.node).WithStatus(acv1alpha1.TruePACSNodeStatus().WithRole(role))
 	must(t, a.client.Status().Apply(t.Context(), object, client.FieldOwner("truepacs-agent")))
 }
 

@@ -56,14 +56,11 @@ type TruePACSNodeStatus struct {
 	// +listMapKey=name
 	// +kubebuilder:validation:MaxItems=64
 	Interfaces []InterfaceStatus `json:"interfaces,omitempty"`
-	// released says that the agent holds nothing any more because an uninstall asked for it.
-	// +optional
-	Released bool `json:"released,omitempty"`
 }
 
 // NodeRole says what an agent does on its node.
 //
-// +kubebuilder:validation:Enum=Director;RealServer;Idle
+// +kubebuilder:validation:Enum=Director;RealServer;Idle;Released
 type NodeRole string
 
 const (
@@ -73,6 +70,8 @@ const (
 	NodeRoleRealServer NodeRole = "RealServer"
 	// NodeRoleIdle has no work.
 	NodeRoleIdle NodeRole = "Idle"
+	// NodeRoleReleased holds nothing any more, because an uninstall asked for it.
+	NodeRoleReleased NodeRole = "Released"
 )
 
 // KernelStatus describes a kernel.

@@ -41,7 +41,9 @@ func (r *runner) nodeStatus(ctx context.Context) (v1alpha1.TruePACSNodeStatus, e
 		AgentVersion: r.options.Version,
 		ProxyVersion: r.host.Keeper.State().Version,
 		Kernel:       v1alpha1.KernelStatus{Release: kernelRelease()},
-		Released:     r.isReleased(),
+	}
+	if r.isReleased() {
+		status.Role = v1alpha1.NodeRoleReleased
 	}
 	if status.Role == v1alpha1.NodeRoleDirector {
 		status.Kernel.IPVS = r.ipvs(ctx)

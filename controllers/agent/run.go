@@ -45,7 +45,7 @@ func Run(ctx context.Context, o Options) error {
 // stopped makes no error of being told to stop.
 func stopped(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
-		return nil
+		return nil //nolint:nilerr // that is what this function is for
 	}
 	return err
 }

@@ -21,9 +21,9 @@ const Label = "lb.truepacs.io/balancer"
 // reportIndex finds the reports of a balancer in the cache.
 const reportIndex = "balancer"
 
-// BalancerOf is the name of the balancer that a report speaks of, in the report's namespace: its
+// Of is the name of the balancer that a report speaks of, in the report's namespace: its
 // status, else its label, else its owner. Empty: it does not say.
-func BalancerOf(report *v1alpha1.TruePACSReport) string {
+func Of(report *v1alpha1.TruePACSReport) string {
 	if report.Status.Balancer != "" {
 		return report.Status.Balancer
 	}
@@ -39,8 +39,8 @@ func BalancerOf(report *v1alpha1.TruePACSReport) string {
 }
 
 func indexReport(o client.Object) []string {
-	if report, ok := o.(*v1alpha1.TruePACSReport); ok && BalancerOf(report) != "" {
-		return []string{BalancerOf(report)}
+	if report, ok := o.(*v1alpha1.TruePACSReport); ok && Of(report) != "" {
+		return []string{Of(report)}
 	}
 	return nil
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/truepacs/balancer/internal/conditions"
 )
 
-func TestBalancerOf(t *testing.T) {
+func TestOf(t *testing.T) {
 	owner := []metav1.OwnerReference{{Kind: "ConfigMap", Name: "x"}, {Kind: "TruePACSBalancer", Name: "by-owner"}}
 	tests := map[string]struct {
 		report v1alpha1.TruePACSReport
@@ -24,7 +24,7 @@ func TestBalancerOf(t *testing.T) {
 		"none":       {v1alpha1.TruePACSReport{}, ""},
 	}
 	for name, tc := range tests {
-		if got := BalancerOf(&tc.report); got != tc.want {
+		if got := Of(&tc.report); got != tc.want {
 			t.Errorf("%s: got %q, want %q", name, got, tc.want)
 		}
 	}

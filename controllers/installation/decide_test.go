@@ -40,7 +40,11 @@ func TestElder(t *testing.T) {
 
 func TestJudge(t *testing.T) {
 	tpn := func(name string, released bool) v1alpha1.TruePACSNode {
-		return v1alpha1.TruePACSNode{ObjectMeta: metav1.ObjectMeta{Name: name}, Status: v1alpha1.TruePACSNodeStatus{Released: released}}
+		role := v1alpha1.NodeRoleDirector
+		if released {
+			role = v1alpha1.NodeRoleReleased
+		}
+		return v1alpha1.TruePACSNode{ObjectMeta: metav1.ObjectMeta{Name: name}, Status: v1alpha1.TruePACSNodeStatus{Role: role}}
 	}
 	until := map[string]time.Time{"done": at(9), "holds-b": at(9), "holds-a": at(9), "dead": at(-1), "dead-but-done": at(-1), "just": at(0)}
 	nodes := []v1alpha1.TruePACSNode{tpn("done", true), tpn("holds-b", false), tpn("dead", false), tpn("dead-but-done", true), tpn("no-lease", false)}

@@ -77,10 +77,12 @@ func (r *Reconciler) Reconcile(ctx context.Context, _ ctrl.Request) (ctrl.Result
 func (r *Reconciler) releaseMark(ctx context.Context) (*corev1.ConfigMap, error) {
 	mark := &corev1.ConfigMap{}
 	err := r.Client.Get(ctx, client.ObjectKey{Namespace: r.Namespace, Name: render.ReleaseName}, mark)
-	if client.IgnoreNotFound(err) != nil {
+	switch {
+	case apierrors.IsNotFound(err):
+		return nil, nil
+	case err != nil:
 		return nil, fmt.Errorf("look for ConfigMap %s: %w", render.ReleaseName, err)
-	}
-	if err != nil || mark.DeletionTimestamp != nil {
+	case mark.DeletionTimestamp != nil:
 		return nil, nil
 	}
 	return mark, nil

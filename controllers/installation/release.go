@@ -102,7 +102,7 @@ func (r *Reconciler) progress(ctx context.Context, mark *corev1.ConfigMap) (prog
 func judge(until map[string]time.Time, nodes []v1alpha1.TruePACSNode, now time.Time) progress {
 	released := map[string]bool{}
 	for i := range nodes {
-		released[nodes[i].Name] = nodes[i].Status.Released
+		released[nodes[i].Name] = nodes[i].Status.Role == v1alpha1.NodeRoleReleased
 	}
 	var p progress
 	for node, t := range until {

@@ -153,7 +153,7 @@ func (ac *AssociateAC) fixed() fixedFields {
 // appendAssociate appends header, fixed fields, application context and what items appends.
 func appendAssociate(dst []byte, t PDUType, f fixedFields, context string, items func([]byte) ([]byte, error)) ([]byte, error) {
 	start := len(dst) + HeaderLength
-	out := append(dst, byte(t), 0, 0, 0, 0, 0)
+	out := append(dst, byte(t), 0, 0, 0, 0, 0) //nolint:gocritic // an append function returns another slice
 	out = binary.BigEndian.AppendUint16(out, f.version)
 	out = append(out, 0, 0)
 	out = append(out, f.called[:]...)

@@ -38,28 +38,28 @@ type Outcome interface {
 	outcome()
 }
 
-// Succeeded: the association was accepted and C-ECHO answered with status 0000H.
+// Succeeded means that the association was accepted and C-ECHO answered with status 0000H.
 type Succeeded struct{}
 
-// Rejected: the server answered with A-ASSOCIATE-RJ. See its methods Busy and Misconfigured.
+// Rejected means that the server answered with A-ASSOCIATE-RJ. See its methods Busy and Misconfigured.
 type Rejected struct{ AssociateRJ }
 
-// ContextRefused: the association was accepted without the Verification service.
+// ContextRefused means that the association was accepted without the Verification service.
 type ContextRefused struct{ Answer ContextAnswer }
 
-// StatusFailure: C-ECHO was answered with a status other than 0000H.
+// StatusFailure means that C-ECHO was answered with a status other than 0000H.
 type StatusFailure struct{ Status Status }
 
-// Aborted: the server sent A-ABORT. In StageEcho it had accepted the association first.
+// Aborted means that the server sent A-ABORT. In StageEcho it had accepted the association first.
 type Aborted struct {
 	Stage Stage
 	Abort Abort
 }
 
-// Disconnected: the connection ended before the outcome was known.
+// Disconnected means that the connection ended before the outcome was known.
 type Disconnected struct{ Stage Stage }
 
-// ProtocolError: the server broke the protocol, or speaks another one.
+// ProtocolError means that the server broke the protocol, or speaks another one.
 type ProtocolError struct {
 	Stage Stage
 	// Err says what was wrong: one of this package's errors, wrapped.

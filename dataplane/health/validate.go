@@ -3,6 +3,7 @@ package health
 import (
 	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 
 	"github.com/truepacs/balancer/dataplane/dicom"
@@ -64,9 +65,9 @@ func (d DICOMCheck) validate() error {
 
 func (h HTTPCheck) validate() error {
 	switch {
-	case h.Method != "GET" && h.Method != "HEAD":
+	case h.Method != http.MethodGet && h.Method != http.MethodHead:
 		return invalid("http.method %q is not supported, write GET or HEAD", h.Method)
-	case h.Method == "HEAD" && h.ExpectedBody != "":
+	case h.Method == http.MethodHead && h.ExpectedBody != "":
 		return invalid("http.expectedBody needs method GET: an answer to HEAD has no body")
 	case len(h.ExpectedBody) > maxBody:
 		return invalid("http.expectedBody is longer than the %d bytes that are searched", maxBody)

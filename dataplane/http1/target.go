@@ -31,7 +31,7 @@ func (r *Request) target() *Error {
 
 // absolute reads scheme "://" authority path-abempty [ "?" query ] of http and https.
 func (r *Request) absolute(t []byte, at int) *Error {
-	skip := 0
+	var skip int
 	switch {
 	case len(t) > 7 && EqualFold(t[:7], "http://"):
 		skip = 7
@@ -86,7 +86,6 @@ func checkAuthority(a []byte, at int, needPort bool) *Error {
 
 // splitAuthority cuts host and port apart; ok is false if either is malformed.
 func splitAuthority(a []byte) (host, port []byte, ok bool) {
-	host = a
 	if len(a) > 0 && a[0] == '[' {
 		end := bytes.IndexByte(a, ']')
 		if end < 0 || !isIPv6(a[1:end]) {

@@ -57,7 +57,7 @@ func (t target) serverSteps(have map[string]Destination) []Step {
 			lowered = append(lowered, step)
 		}
 	}
-	all := append(raised, lowered...)
+	all := slices.Concat(raised, lowered)
 	for _, item := range changes.Add {
 		all = append(all, Step{Act: AddDestination, Service: t.service, Destination: item.Value})
 	}

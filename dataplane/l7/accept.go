@@ -3,8 +3,10 @@ package l7
 import (
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
+	"runtime/debug"
 	"sync/atomic"
 	"time"
 )
@@ -75,8 +77,18 @@ func (e *Engine) serve(l *listener, conn net.Conn) {
 	go func() {
 		defer e.open.remove(run)
 		defer l.stats.current.Add(-1)
+		defer e.survive(c)
 		run.run()
 	}()
+}
+
+// survive keeps a mistake in the program that one connection met from ending all others.
+func (e *Engine) survive(c *client) {
+	if cause := recover(); cause != nil {
+		c.listener.stats.errors.Add(1)
+		e.cfg.Log.Error(fmt.Errorf("panic: %v", cause), "one connection was cut by a mistake in this program, the others go on; please report it",
+			"listener", c.listener.name, "stack", string(debug.Stack()))
+	}
 }
 
 func newSession(http bool) session {
@@ -123,5 +135,16 @@ func (c *client) begin() bool {
 }
 
 func (c *client) base() *client { return c }
+
+// renew takes the configuration that is in use now; false if the connection has it already. A
+// listener that changed its application leaves open connections as they are.
+func (c *client) renew() bool {
+	s := c.listener.service.Load()
+	if s == c.service || s.http != c.service.http {
+		return false
+	}
+	c.service = s
+	return true
+}
 
 func (c *client) cut() { c.watch.cut() }

@@ -188,8 +188,11 @@ func roundTrip(c *http.Client, url string, i, n int) error {
 	}
 	defer res.Body.Close()
 	got, err := io.ReadAll(res.Body)
-	if err != nil || res.StatusCode != 200 || string(got) != body {
-		return fmt.Errorf("status %d, %d bytes of %d: %v", res.StatusCode, len(got), len(body), err)
+	if err != nil {
+		return err
+	}
+	if res.StatusCode != 200 || string(got) != body {
+		return fmt.Errorf("status %d, %d bytes of %d", res.StatusCode, len(got), len(body))
 	}
 	return nil
 }
@@ -299,6 +302,14 @@ func TestSetHealth(t *testing.T) {
 	// Another address is another server: its verdict is unknown.
 	r.proxy.Pools[0].Servers[1].Address = poolOf("", named(t, "new")).Servers[0].Address
 	r.proxy.Pools[0].Servers[0].Weight = 0
+	r.apply()
+	only("new")
+	// A server that was removed comes back without its verdict.
+	r.engine.SetHealth("main", "s2", false)
+	servers := r.proxy.Pools[0].Servers
+	r.proxy.Pools[0].Servers = servers[:1]
+	r.apply()
+	r.proxy.Pools[0].Servers = servers
 	r.apply()
 	only("new")
 }

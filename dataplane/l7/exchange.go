@@ -78,7 +78,7 @@ func (c *httpConn) roundTrip() error {
 		if err == nil {
 			return nil
 		}
-		c.finishUpload(true)
+		_ = c.finishUpload(true) // err says more
 		mayRepeat := seat.up.reused && !again && len(seat.up.buffered()) == 0 && !c.x.head && !c.watch.fired.Load() &&
 			c.req.Body.Kind == http1.NoBody && c.req.Idempotent() && isConnectionError(err)
 		end := seat.end

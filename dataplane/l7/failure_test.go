@@ -317,6 +317,27 @@ func (f flusher) Write(p []byte) (int, error) {
 	return n, errors.Join(err, http.NewResponseController(f.ResponseWriter).Flush())
 }
 
+// A mistake that one connection meets leaves the others alone.
+func TestPanicCutsOneConnection(t *testing.T) {
+	up := named(t, "up")
+	var calls atomic.Int64
+	r := newRig(t, l7.Config{Dial: func(ctx context.Context, addr netip.AddrPort) (net.Conn, error) {
+		if calls.Add(1) == 2 {
+			panic("for the test")
+		}
+		return new(net.Dialer).DialContext(ctx, "tcp", addr.String())
+	}}, up).apply()
+	c := dialRaw(t, r.addr()).send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+	c.response("GET")
+	r.proxy.Pools[0].Servers[0].Name = "again" // no connection is left to it
+	r.apply()
+	dialRaw(t, r.addr()).send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").ended()
+	if res, body := c.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").response("GET"); res.StatusCode != 200 || body != "up" {
+		t.Errorf("%d %q", res.StatusCode, body)
+	}
+	eventually(t, "the cut connection is gone", func() bool { return r.engine.Stats().Listeners[0].Current == 1 })
+}
+
 // Clients that break off anywhere leave nothing behind.
 func TestClientsThatBreakOff(t *testing.T) {
 	r := newRig(t, l7.Config{Timeouts: l7.Timeouts{Linger: 10 * time.Millisecond}}, serve(t, echo)).apply()

@@ -156,6 +156,29 @@ func TestPipeliningBehindStreamedBody(t *testing.T) {
 	}
 }
 
+// A large body ends where its length says, however much is waiting behind it: the next request
+// on one side, what nobody asked for on the other.
+func TestLargeBodiesEndInTime(t *testing.T) {
+	body := strings.Repeat("pixel", 200_000)
+	r := newRig(t, l7.Config{}, scripted(t, func(c net.Conn, rd *bufio.Reader) {
+		for head(t, rd) != "" {
+			io.CopyN(io.Discard, rd, int64(len(body)))
+			fmt.Fprintf(c, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s%s", len(body), body, strings.Repeat("poison", 100_000))
+		}
+	})).apply()
+	c := dialRaw(t, r.addr())
+	request := fmt.Sprintf("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
+	go io.WriteString(c.Conn, strings.Repeat(request, 5))
+	for i := range 5 {
+		if res, got := c.response("POST"); res.StatusCode != 200 || got != body {
+			t.Fatalf("answer %d: %d, %d bytes of %d", i, res.StatusCode, len(got), len(body))
+		}
+	}
+	if n := r.engine.Stats().Servers[0].Total; n != 5 {
+		t.Errorf("%d server connections, want 5: none may be used again", n)
+	}
+}
+
 func TestTrailers(t *testing.T) {
 	r := newRig(t, l7.Config{}, serve(t, func(w http.ResponseWriter, r *http.Request) {
 		io.Copy(io.Discard, r.Body)
@@ -255,9 +278,13 @@ func TestContinue(t *testing.T) {
 	}
 }
 
+// The server refuses without closing: the client may or may not send its body then, so the
+// connection cannot go on.
 func TestContinueRefused(t *testing.T) {
-	r := newRig(t, l7.Config{}, serve(t, func(w http.ResponseWriter, r *http.Request) {
-		http.Error(w, "no", http.StatusExpectationFailed)
+	r := newRig(t, l7.Config{}, scripted(t, func(c net.Conn, rd *bufio.Reader) {
+		head(t, rd)
+		io.WriteString(c, "HTTP/1.1 417 Expectation Failed\r\nContent-Length: 3\r\n\r\nno\n")
+		io.Copy(io.Discard, rd)
 	})).apply()
 	c := dialRaw(t, r.addr()).send("POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 5000000000\r\n\r\n")
 	res, body := c.response("POST")

@@ -94,7 +94,7 @@ func (c *httpConn) relay() {
 	x.keep = x.keep && !untilClose && !unsent && !c.ending()
 	x.status = r.Status
 	c.down.begin(&x.seat.up.stream, &c.in, &c.watch, in, chunked, &c.dnDec)
-	out := c.appendResponse(x.out[:0], in, chunked)
+	out := c.appendResponse(x.out[:0], chunked)
 	out, err := c.down.inline(out)
 	x.out, x.head = out, true
 	end := x.seat.end
@@ -150,7 +150,7 @@ func (c *httpConn) bytesIn() int64 {
 }
 
 // appendResponse appends the head for the client.
-func (c *httpConn) appendResponse(dst []byte, in http1.Framing, chunked bool) []byte {
+func (c *httpConn) appendResponse(dst []byte, chunked bool) []byte {
 	r, x := c.response(), &c.x
 	dst = http1.AppendStatusLine(dst, r.Status, r.Bytes(r.Reason))
 	dst = appendPassing(dst, r)

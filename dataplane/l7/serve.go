@@ -93,17 +93,6 @@ func (c *httpConn) next(first bool) bool {
 	return c.x.keep && !c.watch.fired.Load()
 }
 
-// renew takes the configuration that is in use now; false if the connection has it already. A
-// listener that became one for TCP leaves its HTTP connections as they are.
-func (c *httpConn) renew() bool {
-	s := c.listener.service.Load()
-	if s == c.service || !s.http {
-		return false
-	}
-	c.service = s
-	return true
-}
-
 // readHead waits for a request and reads its head. ok is false if the client has gone or said
 // nothing in time; an error is to be answered.
 func (c *httpConn) readHead(first bool) (ok bool, err error) {

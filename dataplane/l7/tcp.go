@@ -16,7 +16,11 @@ func (c *tcpConn) run() {
 	t := c.engine.cfg.Timeouts
 	c.watch.phase(t.Transfer)
 	began := time.Now()
+	c.renew()
 	s, err := c.occupy(c.service.fallback.backend, nil, true)
+	if err == errNoServer && c.renew() {
+		s, err = c.occupy(c.service.fallback.backend, nil, true)
+	}
 	if err != nil {
 		c.listener.stats.errors.Add(1)
 		c.engine.cfg.Log.Info("connection refused: no server could be reached", "listener", c.listener.name, "client", c.peerText, "cause", err.Error())

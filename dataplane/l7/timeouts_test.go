@@ -118,7 +118,7 @@ func TestSlowHeadOnUsedConnection(t *testing.T) {
 		c := dial()
 		io.WriteString(c, plain)
 		readResponse(t, c)
-		time.Sleep(50 * time.Second)
+		time.Sleep(30 * time.Second)
 		io.WriteString(c, "GET / HT")
 		d, b := lasts(c)
 		if d < 10*time.Second || d > 12*time.Second || !strings.HasPrefix(b, "HTTP/1.1 408 ") {

@@ -172,7 +172,7 @@ func (t *transfer) write(buf []byte, n int) error {
 			var size [http1.ChunkOverhead]byte
 			line := http1.AppendChunkSize(size[:0], n)
 			from -= copy(buf[from-len(line):], line)
-			out = append(buf[from:to], '\r', '\n')
+			out = append(buf[from:to], '\r', '\n') //nolint:gocritic // out is a window of buf, the two bytes after it are kept free
 		}
 		if t.done {
 			out = http1.AppendLastChunk(out, t.trailers())

@@ -19,6 +19,13 @@ import (
 )
 
 func main() {
+	if err := start(); err != nil {
+		fmt.Fprintln(os.Stderr, "\nThe demonstration failed:", err)
+		os.Exit(1)
+	}
+}
+
+func start() error {
 	binary := flag.String("binary", "bin/truepacs", "the truepacs program")
 	verbose := flag.Bool("v", false, "print what the lab does")
 	limit := flag.Duration("limit", 10*time.Minute, "give up after this time")
@@ -27,10 +34,7 @@ func main() {
 	defer stop()
 	ctx, cancel := context.WithTimeout(ctx, *limit)
 	defer cancel()
-	if err := run(ctx, *binary, *verbose); err != nil {
-		fmt.Fprintln(os.Stderr, "\nThe demonstration failed:", err)
-		os.Exit(1)
-	}
+	return run(ctx, *binary, *verbose)
 }
 
 // scene is one step of the story.

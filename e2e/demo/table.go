@@ -20,5 +20,5 @@ func (t *table) print(w io.Writer) {
 	for _, row := range t.rows {
 		fmt.Fprintf(tw, "%s\t%s\t%s\n", row[0], row[1], row[2])
 	}
-	tw.Flush()
+	_ = tw.Flush() // a terminal
 }

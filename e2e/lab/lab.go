@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"os"
 	"os/exec"
@@ -132,10 +133,13 @@ func (l *Lab) startSupervisor(entry *os.File) error {
 
 func (l *Lab) supervisorLog() error {
 	content, err := os.ReadFile(filepath.Join(l.dir, "supervisor.log"))
-	if err != nil || len(content) == 0 {
-		return nil
+	if len(content) > 0 {
+		return fmt.Errorf("supervisor says: %s", content)
 	}
-	return fmt.Errorf("supervisor says: %s", content)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // it never had to say anything
+	}
+	return err
 }
 
 // openWire opens the namespace in which all bridges live.

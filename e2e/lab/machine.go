@@ -87,7 +87,7 @@ func (s MachineSpec) withDefaults() (MachineSpec, error) {
 		s.CPUs = 1
 	}
 	if s.RootDisk != "" && (len(s.Tools) > 0 || len(s.Files) > 0 || s.Disk > 0) {
-		return s, errors.New("Tools, Files and Disk do not go with RootDisk: put them into the image, or use Put")
+		return s, errors.New("fields Tools, Files and Disk do not go with RootDisk: put them into the image, or use Put")
 	}
 	return s, nil
 }

@@ -25,9 +25,9 @@ func (c *ControlPlane) waitServing(ctx context.Context, component Component, p *
 	defer client.CloseIdleConnections()
 	ticker := time.NewTicker(pollInterval)
 	defer ticker.Stop()
-	last := fmt.Errorf("not asked yet")
 	for {
-		if last = ask(ctx, client, url); last == nil {
+		last := ask(ctx, client, url)
+		if last == nil {
 			return nil
 		}
 		select {

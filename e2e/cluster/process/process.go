@@ -120,7 +120,7 @@ func (p *Process) Stop(ctx context.Context, grace time.Duration) error {
 
 // Failure describes an unexpected end: exit status and the last lines of the log. Call it after Done.
 func (p *Process) Failure() error {
-	return fmt.Errorf("%s ended (%v); its last lines:\n%s", p.spec.Name, p.err, Tail(p.log, 15))
+	return fmt.Errorf("%s ended (%w); its last lines:\n%s", p.spec.Name, p.err, Tail(p.log, 15))
 }
 
 // Tail returns the last n lines of a text file, or why they cannot be read.

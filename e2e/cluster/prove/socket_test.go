@@ -51,7 +51,8 @@ func lastWords(b *bench, d daemon) string {
 		return strings.Contains(said, "REFUSED")
 	})
 	b.kubectl("delete", "daemonset", d.name, "--cascade=foreground")
-	return strings.TrimSpace(said[strings.Index(said, "REFUSED"):])
+	_, after, _ := strings.Cut(said, "REFUSED")
+	return strings.TrimSpace("REFUSED" + after)
 }
 
 // proveRestart asks from outside the cluster without a pause while the proxy's container is ended and started.

@@ -57,7 +57,7 @@ func readHeader(r io.Reader) (binary.ByteOrder, time.Duration, error) {
 		return nil, 0, fmt.Errorf("%w: its header is cut", ErrFormat)
 	}
 	for _, order := range []binary.ByteOrder{binary.LittleEndian, binary.BigEndian} {
-		unit := time.Duration(0)
+		var unit time.Duration
 		switch order.Uint32(header[:]) {
 		case magicMicroseconds:
 			unit = time.Microsecond

@@ -502,9 +502,6 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: proxyVersion
       type:
         scalar: string
-    - name: released
-      type:
-        scalar: boolean
     - name: role
       type:
         namedType: com.github.truepacs.balancer.api.v1alpha1.NodeRole

@@ -21,8 +21,6 @@ type TruePACSNodeStatusApplyConfiguration struct {
 	Kernel *KernelStatusApplyConfiguration `json:"kernel,omitempty"`
 	// interfaces are the node's network interfaces and their own addresses.
 	Interfaces []InterfaceStatusApplyConfiguration `json:"interfaces,omitempty"`
-	// released says that the agent holds nothing any more because an uninstall asked for it.
-	Released *bool `json:"released,omitempty"`
 }
 
 // TruePACSNodeStatusApplyConfiguration constructs a declarative configuration of the TruePACSNodeStatus type for use with
@@ -73,13 +71,5 @@ func (b *TruePACSNodeStatusApplyConfiguration) WithInterfaces(values ...*Interfa
 		}
 		b.Interfaces = append(b.Interfaces, *values[i])
 	}
-	return b
-}
-
-// WithReleased sets the Released field in the declarative configuration to the given value
-// and returns the receiver, so that objects can be built by chaining "With" function invocations.
-// If called multiple times, the Released field is set to the value of the last call.
-func (b *TruePACSNodeStatusApplyConfiguration) WithReleased(value bool) *TruePACSNodeStatusApplyConfiguration {
-	b.Released = &value
 	return b
 }
