@@ -32,6 +32,10 @@ tools: .cache
 	@cd tools && go build -o ../$(BIN)/controller-gen sigs.k8s.io/controller-tools/cmd/controller-gen
 	@cd tools && go build -o ../$(BIN)/helm helm.sh/helm/v4/cmd/helm
 
+.PHONY: kubernetes
+kubernetes: .cache
+	@go run ./e2e/cluster/cmd/cluster build
+
 .PHONY: linter
 linter: .cache
 	@cd tools/lint && go build -o ../../$(BIN)/golangci-lint sigs.k8s.io/kube-api-linter/cmd/golangci-lint-kube-api-linter
@@ -72,8 +76,12 @@ cluster: setup image ## Run a real Kubernetes cluster with the balancer until Ct
 	go run ./e2e/cluster/cmd/cluster up
 
 .PHONY: test
-test: setup tools build ## Run every test (root; 30 minutes warm).
+test: setup tools kubernetes build ## Run every test (root; 30 minutes warm).
 	hack/test
+
+.PHONY: prove
+prove: setup kubernetes build ## Repeat the experiments that the design rests on, in pods (root; 10 minutes).
+	go test -count=1 -v -timeout 40m ./e2e/lab/prove ./e2e/cluster/prove
 
 .PHONY: fuzz
 fuzz: ## Run every fuzz target for FUZZTIME.
