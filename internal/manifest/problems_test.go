@@ -42,7 +42,7 @@ func badDocuments() map[string]bad {
 		"bracket":           {replace(b, "[104]", "[104"), 0, name, "brackets"},
 		"syntax, named":     {replace(b, "address: 192.0.2.100}", "address: 192.0.2.100"), 0, name, "not YAML"},
 		"two fields":        {replace(b, "  virtualIPs:", "  serverPools: []\n  virtualIPs:"), 9, name, "twice: remove one (the first is at line"},
-		"unknown field":     {replace(b, "address: 192.0.2.11}", "addres: 192.0.2.11}"), 10, name, "did you mean address"},
+		"unknown field":     {replace(b, "address: 192.0.2.11}", "addressx: 192.0.2.11}"), 10, name, "did you mean address"},
 		"wrong type":        {replace(b, "[104]", "['104']"), 12, name, "whole number"},
 		"missing field":     {replace(b, "mode: L4DR, ", ""), 12, name, "is missing"},
 		"schema rule":       {replace(b, "serverPool: archive", "serverPool: other"), 6, name, "add the pool"},
