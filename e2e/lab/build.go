@@ -24,7 +24,8 @@ func BuildStatic(ctx context.Context, folder, output string) error {
 	if err != nil {
 		return fmt.Errorf("lab: build %s: %w", folder, err)
 	}
-	cmd := exec.CommandContext(ctx, "go", "build", "-ldflags=-s -w", "-o", output, folder)
+	// The same bytes from any checkout: caches are keyed by them.
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-o", output, folder)
 	cmd.Dir = root
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if text, err := cmd.CombinedOutput(); err != nil {
