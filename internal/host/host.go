@@ -180,7 +180,9 @@ func (h *Host) read(ctx context.Context) {
 	}
 	next, problems := h.reader.ReadPath(h.options.Dir)
 	h.tell(problems)
-	h.set, h.problems = manifest.Keep(h.set, next, problems), problems
+	next = manifest.Keep(h.set, next, problems)
+	rank(h.set.Balancers, next.Balancers)
+	h.set, h.problems = next, problems
 	u := node.Update{Balancers: h.set.Balancers, Secrets: secrets(h.set), Origin: origin(h.set)}
 	if err := h.node.Update(ctx, u); err != nil {
 		h.log.Error(err, "the manifests are not carried out in full")

@@ -16,6 +16,7 @@ import (
 
 	"github.com/truepacs/balancer/config/crd/bases"
 	"github.com/truepacs/balancer/e2e/cluster/controlplane"
+	"github.com/truepacs/balancer/internal/testutil/badspecs"
 )
 
 var balancers = runtimeschema.GroupVersionResource{Group: "lb.truepacs.io", Version: "v1alpha1", Resource: "truepacsbalancers"}
@@ -80,11 +81,11 @@ func (s server) create(ctx context.Context, obj block) error {
 // refuse and accepts the remedies. One server serves all cases.
 func TestAPIServerAgrees(t *testing.T) {
 	s := startServer(t)
-	for name, tc := range badCases() {
+	for name, tc := range badspecs.All() {
 		t.Run(name, func(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 			defer cancel()
-			if err := s.create(ctx, edited(tc.bad)); !refused(err) {
+			if err := s.create(ctx, badspecs.Object(tc.Bad)); !refused(err) {
 				t.Errorf("the API server does not refuse it: %v", err)
 			}
 			if err := s.create(ctx, remedied(tc)); err != nil {
@@ -118,15 +119,15 @@ func biggestIsAccepted(t *testing.T, s server) {
 func biggest(mode string) block {
 	var pools, services list
 	for i := range 64 {
-		pools = append(pools, block{"name": fmt.Sprint("p", i), "servers": manyServers(64), "healthChecks": checks(4)})
+		pools = append(pools, block{"name": fmt.Sprint("p", i), "servers": manyServers(64), "healthChecks": badspecs.Checks(4)})
 		services = append(services, bigService(mode, i))
 	}
-	return edited(edits{"spec": block{"virtualIPs": manyVIPs(16), "serverPools": pools, "virtualServices": services}})
+	return badspecs.Object(badspecs.Edits{"spec": block{"virtualIPs": badspecs.ManyVIPs(16), "serverPools": pools, "virtualServices": services}})
 }
 
 func bigService(mode string, i int) block {
-	svc := block{"name": fmt.Sprint("s", i), "virtualIPs": list{}, "mode": mode, "ports": ports(16), "serverPool": "p63"}
-	for _, v := range manyVIPs(16) {
+	svc := block{"name": fmt.Sprint("s", i), "virtualIPs": list{}, "mode": mode, "ports": badspecs.Ports(16), "serverPool": "p63"}
+	for _, v := range badspecs.ManyVIPs(16) {
 		svc["virtualIPs"] = append(svc["virtualIPs"].(list), v.(block)["name"])
 	}
 	if mode == "L7SNAT" {

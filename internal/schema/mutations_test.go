@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/truepacs/balancer/internal/testutil/badspecs"
 	"github.com/truepacs/balancer/internal/testutil/mutate"
 )
 
@@ -13,7 +14,7 @@ import (
 func mutationsAgree(t *testing.T, s server) {
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
-	bases := []block{edited()}
+	bases := []block{badspecs.Object()}
 	for _, obj := range samples(t) {
 		obj["metadata"].(block)["namespace"] = "default"
 		bases = append(bases, obj)

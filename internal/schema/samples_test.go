@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"github.com/truepacs/balancer/internal/testutil/badspecs"
 )
 
 // samples returns the TruePACSBalancers of config/samples, by file name.
@@ -23,7 +25,7 @@ func samples(t *testing.T) map[string]block {
 			t.Fatal(err)
 		}
 		for _, doc := range bytes.Split(text, []byte("\n---\n")) {
-			if obj := parse(string(doc)); obj["kind"] == "TruePACSBalancer" {
+			if obj := badspecs.Parse(string(doc)); obj["kind"] == "TruePACSBalancer" {
 				out[filepath.Base(file)] = obj
 			}
 		}

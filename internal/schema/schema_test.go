@@ -13,6 +13,12 @@ import (
 
 	"github.com/truepacs/balancer/config/crd/bases"
 	"github.com/truepacs/balancer/internal/schema"
+	"github.com/truepacs/balancer/internal/testutil/badspecs"
+)
+
+type (
+	block = badspecs.Block
+	list  = badspecs.List
 )
 
 func validator(t testing.TB) *schema.Validator {
@@ -41,30 +47,30 @@ func decode(t testing.TB, obj block) field.ErrorList {
 }
 
 func TestBaseIsAccepted(t *testing.T) {
-	if errs := decode(t, edited()); len(errs) > 0 {
+	if errs := decode(t, badspecs.Object()); len(errs) > 0 {
 		t.Fatal(errs.ToAggregate())
 	}
 }
 
 func TestBadSpecsAreRefusedAndTheirRemediesAccepted(t *testing.T) {
-	for name, tc := range badCases() {
+	for name, tc := range badspecs.All() {
 		t.Run(name, func(t *testing.T) {
-			errs := decode(t, edited(tc.bad))
-			if !names(errs, tc.field, tc.says) {
-				t.Errorf("no message at %q says %q:\n%v", tc.field, tc.says, errs.ToAggregate())
+			errs := decode(t, badspecs.Object(tc.Bad))
+			if !names(errs, tc.Field, tc.Says) {
+				t.Errorf("no message at %q says %q:\n%v", tc.Field, tc.Says, errs.ToAggregate())
 			}
 			if errs := decode(t, remedied(tc)); len(errs) > 0 {
 				t.Errorf("the remedy is refused: %v", errs.ToAggregate())
 			}
 		})
 	}
-	if n := len(badCases()); n < 60 {
+	if n := len(badspecs.All()); n < 60 {
 		t.Errorf("%d cases, want at least 60", n)
 	}
 }
 
 // remedied is the base with the remedy in place of what was bad.
-func remedied(tc badCase) block { return edited(tc.remedy) }
+func remedied(tc badspecs.Case) block { return badspecs.Object(tc.Remedy) }
 
 func names(errs field.ErrorList, path, says string) bool {
 	for _, e := range errs {
@@ -78,8 +84,8 @@ func names(errs field.ErrorList, path, says string) bool {
 // TestMessagesHoldNoRegularExpression: an administrator reads words. "should match" is how the
 // library words a pattern that patternWords does not know.
 func TestMessagesHoldNoRegularExpression(t *testing.T) {
-	for name, tc := range badCases() {
-		for _, e := range decode(t, edited(tc.bad)) {
+	for name, tc := range badspecs.All() {
+		for _, e := range decode(t, badspecs.Object(tc.Bad)) {
 			if strings.Contains(e.Error(), "should match") || strings.Contains(e.Error(), "in body") {
 				t.Errorf("%s: %v", name, e)
 			}
@@ -106,7 +112,7 @@ func TestEveryPatternOfTheSpecHasWords(t *testing.T) {
 
 func TestTypedObjectIsValidatedLikeItsText(t *testing.T) {
 	v := validator(t)
-	raw, _ := json.Marshal(edited())
+	raw, _ := json.Marshal(badspecs.Object())
 	obj, errs := v.Decode(raw)
 	if len(errs) > 0 {
 		t.Fatal(errs.ToAggregate())
@@ -118,7 +124,7 @@ func TestTypedObjectIsValidatedLikeItsText(t *testing.T) {
 	before := obj.DeepCopy()
 	obj.Spec.VirtualIPs[0].Address = "127.0.0.1"
 	before.Spec.VirtualIPs[0].Address = "127.0.0.1"
-	if errs := v.Validate(obj); !names(errs, vip+".address", "loopback") {
+	if errs := v.Validate(obj); !names(errs, badspecs.VIP+".address", "loopback") {
 		t.Errorf("a bad address is not named: %v", errs.ToAggregate())
 	}
 	if diff := cmp.Diff(before, obj); diff != "" {
@@ -137,14 +143,14 @@ func TestDecodeRefusesWhatIsNoObject(t *testing.T) {
 }
 
 func TestStatusIsNotLookedAt(t *testing.T) {
-	if errs := decode(t, edited(edits{"status": block{"conditions": "nonsense"}})); len(errs) > 0 {
+	if errs := decode(t, badspecs.Object(badspecs.Edits{"status": block{"conditions": "nonsense"}})); len(errs) > 0 {
 		t.Errorf("status is looked at: %v", errs.ToAggregate())
 	}
 }
 
 func TestValidateFromSeveralGoroutines(t *testing.T) {
 	v := validator(t)
-	raw, _ := json.Marshal(edited(edits{l4 + ".mode": "x"}))
+	raw, _ := json.Marshal(badspecs.Object(badspecs.Edits{badspecs.L4 + ".mode": "x"}))
 	var wg sync.WaitGroup
 	for range 8 {
 		wg.Go(func() {

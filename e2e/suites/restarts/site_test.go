@@ -72,6 +72,10 @@ func newWorld(t *testing.T) *world {
 	t.Cleanup(func() {
 		if t.Failed() {
 			t.Logf("director printed:\n%s", s.Output(s.Director))
+			for _, argv := range [][]string{{"ps", "-o", "pid,user,vsz,rss,stat,args"}, {"free", "-m"}, {"dmesg"}, {"ss", "-tn"}} {
+				out, err := s.MustRun(context.WithoutCancel(t.Context()), s.Director, argv...)
+				t.Logf("%v: %v\n%s", argv, err, out)
+			}
 		}
 		if err := s.Close(); err != nil {
 			t.Error(err)
