@@ -22,7 +22,7 @@ type Handler interface {
 	// Apply runs a configuration. sockets has one for each listener. An error says why the
 	// configuration is refused as a whole; the one before stays.
 	Apply(proxy model.Proxy, sockets map[netip.AddrPort]*Socket) error
-	// Drain tells that a newer proxy took over: accept nothing more.
+	// Drain tells that a newer proxy took over: accept nothing more. It is called again and again.
 	Drain()
 	// Status returns what the proxy sees; Client fills in Generation and Refused.
 	Status() Status
@@ -130,7 +130,6 @@ func (c *Client) handle(w *wire, m message, sockets []*Socket) error {
 		c.apply(*m.Config)
 		return c.sendStatus(w)
 	case kindDrain:
-		c.cfg.Log.Info("a newer proxy took over, no new connections are accepted")
 		c.handler.Drain()
 	}
 	return nil

@@ -177,7 +177,10 @@ func (s *Server) greet(p *peer, h *hello) error {
 	if s.wanted == nil {
 		return nil
 	}
-	s.refresh()
+	if s.refresh() { // it brought sockets that the others lack as well
+		s.updateAll()
+		return nil
+	}
 	return s.update(p)
 }
 

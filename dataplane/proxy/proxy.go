@@ -61,6 +61,10 @@ func (p *Proxy) Ready() (ready bool, state string) {
 	return false, "waiting for the agent"
 }
 
+// Replaced is closed when a newer proxy took over. With ExitWhenReplaced, Run then returns as
+// soon as the last connection is gone.
+func (p *Proxy) Replaced() <-chan struct{} { return p.handler.replaced }
+
 // Run serves until ctx ends and then drains.
 func (p *Proxy) Run(ctx context.Context) error {
 	h := p.handler
@@ -156,6 +160,7 @@ func (h *handler) Drain() {
 	select {
 	case <-h.replaced:
 	default:
+		h.cfg.Log.Info("a newer proxy took over, no new connections are accepted")
 		close(h.replaced)
 		go func() { _ = h.drain(context.Background()) }()
 	}

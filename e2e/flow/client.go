@@ -40,8 +40,9 @@ type Flows struct {
 type Options struct {
 	// Name appears in errors.
 	Name string
-	// Connections is how many stay open, each with a small exchange every 200 ms.
+	// Connections is how many stay open, each with a small exchange every Interval; absent: 200 ms.
 	Connections int
+	Interval    time.Duration
 	// Bytes is the size of the transfer, Rate its speed in bytes per second. The last fifth goes
 	// at a crawl until Finish, so that the transfer is under way however long the faults take.
 	Bytes, Rate int64
@@ -52,6 +53,9 @@ type Options struct {
 // Start opens the connections and begins the transfer; it returns once all have had an answer.
 func Start(ctx context.Context, dial Dial, o Options) (*Flows, error) {
 	f := &Flows{name: o.Name, stop: make(chan struct{}), end: make(chan struct{}), size: o.Bytes}
+	if o.Interval <= 0 {
+		o.Interval = 200 * time.Millisecond
+	}
 	for range o.Connections {
 		c, err := dial(ctx)
 		if err == nil {
@@ -63,7 +67,7 @@ func Start(ctx context.Context, dial Dial, o Options) (*Flows, error) {
 		if err != nil {
 			return nil, errors.Join(fmt.Errorf("open a connection through %s: %w", o.Name, err), f.Stop())
 		}
-		f.wg.Go(func() { f.keepOpen(c) })
+		f.wg.Go(func() { f.keepOpen(c, o.Interval) })
 	}
 	c, err := dial(ctx)
 	if err != nil {
@@ -74,13 +78,13 @@ func Start(ctx context.Context, dial Dial, o Options) (*Flows, error) {
 }
 
 // keepOpen exchanges a few bytes now and then until Stop.
-func (f *Flows) keepOpen(c net.Conn) {
+func (f *Flows) keepOpen(c net.Conn, every time.Duration) {
 	defer c.Close()
 	for n := byte(1); ; n++ {
 		select {
 		case <-f.stop:
 			return
-		case <-time.After(200 * time.Millisecond):
+		case <-time.After(every):
 		}
 		if err := exchange(c, n); err != nil {
 			f.fail(fmt.Errorf("a connection through %s was cut: %w", f.name, err))

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
-	"golang.org/x/sys/unix"
 
 	"github.com/truepacs/balancer/internal/wiring"
 )
@@ -29,8 +28,8 @@ type child struct {
 	log     logr.Logger
 	argv    []string
 	version string
-	// lock is a file that every proxy holds a shared flock(2) on while it lives.
-	lock string
+	// lives tells whether a proxy lives that may accept connections.
+	lives func() (bool, error)
 	// connected returns the version of the proxy that is connected; empty: none.
 	connected func() string
 	// needed tells whether there is work for a proxy.
@@ -52,13 +51,12 @@ func (c *child) run(ctx context.Context) {
 			missed = time.Now()
 			continue
 		}
-		lock, alone, err := c.open()
-		if err == nil && !alone && c.connected() == "" && time.Since(missed) < adoptAfter {
-			lock.Close()
-			continue // one lives and will find us
+		lives, err := c.lives()
+		if lives && c.connected() == "" && time.Since(missed) < adoptAfter {
+			continue // it will find us
 		}
 		if err == nil {
-			err = c.start(ctx, lock)
+			err = c.start(ctx)
 		}
 		if err != nil {
 			c.log.Error(err, "the proxy ended, it is started again")
@@ -67,35 +65,17 @@ func (c *child) run(ctx context.Context) {
 	}
 }
 
-// open takes the lock that a new proxy shall hold; alone tells that no proxy lives.
-func (c *child) open() (lock *os.File, alone bool, err error) {
-	lock, err = os.OpenFile(c.lock, os.O_CREATE|os.O_RDWR, 0o600)
-	if err != nil {
-		return nil, false, fmt.Errorf("open the proxies' lock: %w", err)
-	}
-	alone = unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB) == nil
-	if err := unix.Flock(int(lock.Fd()), unix.LOCK_SH|unix.LOCK_NB); err != nil {
-		lock.Close()
-		return nil, false, fmt.Errorf("take the proxies' lock: %w", err)
-	}
-	return lock, alone, nil
-}
-
-// start runs one proxy until it ends or ctx does. The proxy inherits the lock and so holds it
-// as long as it lives.
-func (c *child) start(ctx context.Context, lock *os.File) error {
-	defer lock.Close()
+// start runs one proxy until it ends or ctx does.
+func (c *child) start(ctx context.Context) error {
 	cmd := exec.Command(c.argv[0], c.argv[1:]...)
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{
 		Setsid:     true, // no signal from our terminal
 		Credential: &syscall.Credential{Uid: wiring.ProxyGroup, Gid: wiring.ProxyGroup, Groups: []uint32{}},
 	}
-	cmd.ExtraFiles = []*os.File{lock}
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("start the proxy: %w", err)
 	}
-	lock.Close()
 	c.log.Info("proxy started", "pid", cmd.Process.Pid)
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()

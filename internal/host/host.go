@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"os"
-	"path/filepath"
 	"sync"
 	"time"
 
@@ -17,6 +16,7 @@ import (
 	"github.com/truepacs/balancer/internal/node"
 	"github.com/truepacs/balancer/internal/schema"
 	"github.com/truepacs/balancer/internal/translate"
+	"github.com/truepacs/balancer/internal/turns"
 	"github.com/truepacs/balancer/internal/wiring"
 )
 
@@ -114,7 +114,7 @@ func (h *Host) proxyProcess() *child {
 		log:       h.log,
 		argv:      []string{program, "proxy", "--run-dir", h.options.RunDir, "--exit-when-replaced"},
 		version:   h.options.Version,
-		lock:      filepath.Join(h.options.RunDir, "proxy.lock"),
+		lives:     func() (bool, error) { return turns.ProxyLives(h.options.RunDir) },
 		connected: func() string { return h.wiring.Keeper.State().Version },
 		needed:    func() bool { return len(h.wiring.Agent.Observed().Node.Proxy.Listeners) > 0 },
 	}

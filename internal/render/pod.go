@@ -44,12 +44,17 @@ func fromField(name, path string) corev1.EnvVar {
 }
 
 // setProbes lets the program ask itself over its own socket: an HTTP probe would need a port of
-// the host. Liveness is slow to judge, because killing a proxy cuts associations.
+// the host. Liveness is seldom asked, patient and slow to judge, because killing a proxy cuts
+// associations: on a node under load the start of the probe itself takes seconds.
 func setProbes(c *corev1.Container, component string) {
 	c.StartupProbe = probe(2, 60, component)
-	c.ReadinessProbe = probe(5, 2, component, "--ready")
-	c.LivenessProbe = probe(10, 6, component)
+	c.ReadinessProbe = probe(10, 2, component, "--ready")
+	c.LivenessProbe = probe(30, 4, component)
+	c.LivenessProbe.TimeoutSeconds = livenessTimeout
 }
+
+// livenessTimeout is in seconds.
+const livenessTimeout = 20
 
 func probe(period, failures int32, args ...string) *corev1.Probe {
 	return &corev1.Probe{

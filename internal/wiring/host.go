@@ -21,6 +21,7 @@ import (
 	"github.com/truepacs/balancer/dataplane/realserver"
 	"github.com/truepacs/balancer/internal/node"
 	"github.com/truepacs/balancer/internal/translate"
+	"github.com/truepacs/balancer/internal/turns"
 )
 
 // ProxyGroup is the group, and in pods the user, that the proxy runs as.
@@ -57,28 +58,37 @@ type Host struct {
 	netif  *netif.Driver
 	closer func() error
 	log    logr.Logger
-	lock   string
+	runDir string
 }
 
-// New joins drivers and agent; nothing is touched before Run.
+// New joins drivers and agent; nothing but the folders is touched before Run, which ends what New
+// starts.
 func New(o Options) (*Host, error) {
+	if err := Prepare(o); err != nil {
+		return nil, err
+	}
+	return join(o), nil
+}
+
+// Prepare makes the folders, and what proxies need in RunDir before an agent acts.
+func Prepare(o Options) error {
 	for _, dir := range []struct {
 		path string
 		mode os.FileMode
 	}{{o.RunDir, 0o750}, {o.StateDir, 0o700}} {
 		if err := os.MkdirAll(dir.path, dir.mode); err != nil {
-			return nil, fmt.Errorf("make the folder %s: %w", dir.path, err)
+			return fmt.Errorf("make the folder %s: %w", dir.path, err)
 		}
 	}
 	// The proxy is not root and has to reach its socket in RunDir.
 	if err := errors.Join(os.Chown(o.RunDir, -1, ProxyGroup), os.Chmod(o.RunDir, 0o750)); err != nil {
-		return nil, fmt.Errorf("let group %d into %s: %w", ProxyGroup, o.RunDir, err)
+		return fmt.Errorf("let group %d into %s: %w", ProxyGroup, o.RunDir, err)
 	}
-	return join(o), nil
+	return turns.Prepare(o.RunDir, ProxyGroup)
 }
 
 func join(o Options) *Host {
-	h := &Host{log: o.Log, lock: filepath.Join(o.RunDir, "agent.lock")}
+	h := &Host{log: o.Log, runDir: o.RunDir}
 	// Drivers and checks report through wake, the agent is made last.
 	wake := func() { h.Agent.Wake() }
 	h.ipvs = ipvs.New(ipvs.Config{
@@ -117,7 +127,7 @@ func SocketPath(runDir string) string { return filepath.Join(runDir, "keeper.soc
 
 // Lock waits until no other agent acts on this host. standby is called once if one does.
 func (h *Host) Lock(ctx context.Context, standby func()) (unlock func(), err error) {
-	return lock(ctx, h.lock, standby)
+	return turns.Agent(ctx, h.runDir, standby)
 }
 
 // Run acts until ctx ends. The caller holds the lock. What is programmed stays.

@@ -22,15 +22,13 @@ func TestHelmInstallApplyUseDelete(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Minute)
 	defer cancel()
 	w := newWorld(t, ctx)
-	w.helm(t, ctx, "install", "truepacs-crds", chart("truepacs-crds"))
-	w.helm(t, ctx, "install", "truepacs", chart("truepacs-balancer"), "--namespace", namespace, "--create-namespace", "--wait", "--timeout", "5m")
-	w.awaitPods(t, ctx)
+	w.Install(ctx, t)
 	w.checkSecurity(t, ctx)
 	w.apply(t, ctx)
 	w.checkColumns(t, ctx)
 	w.checkImages(t, ctx)
 	w.checkWeb(t, ctx)
-	w.kubectl(t, ctx, "delete", "tpb", "radiology", "--namespace", "imaging", "--timeout=60s")
+	w.Kubectl(ctx, t, "delete", "tpb", "radiology", "--namespace", "imaging", "--timeout=60s")
 	w.checkNothingLeft(t, ctx)
 }
 
@@ -40,27 +38,21 @@ func (w *world) apply(t *testing.T, ctx context.Context) {
 	secret, certificate, err := site.Secret()
 	must(t, err)
 	must(t, w.client.Put(ctx, caFile, strings.NewReader(certificate), 0o644))
-	w.kubectl(t, ctx, "create", "namespace", "imaging")
-	for _, manifest := range []string{secret, site.Balancer} {
-		_, err := w.cluster.KubectlInput(ctx, strings.NewReader(manifest), "apply", "--namespace", "imaging", "-f", "-")
-		must(t, err)
-	}
-	for _, condition := range []string{"Ready", "ServersHealthy"} {
-		w.kubectl(t, ctx, "wait", "tpb/radiology", "--namespace", "imaging", "--for=condition="+condition, "--timeout=120s")
-	}
+	w.Apply(ctx, t, "imaging", secret, site.Balancer)
+	w.AwaitReady(ctx, t, "imaging", "radiology")
 }
 
 // checkColumns reads kubectl's columns as an administrator does.
 func (w *world) checkColumns(t *testing.T, ctx context.Context) {
 	t.Helper()
-	out := w.kubectl(t, ctx, "get", "tpb", "--namespace", "imaging")
+	out := w.Kubectl(ctx, t, "get", "tpb", "--namespace", "imaging")
 	t.Logf("kubectl get tpb:\n%s", out)
-	for _, want := range []string{site.VIP, "2/2", w.worker().Name(), "True"} {
+	for _, want := range []string{site.VIP, "2/2", w.Worker().Name(), "True"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("kubectl get tpb does not show %s", want)
 		}
 	}
-	kernel, err := w.worker().Output(ctx, "ipvsadm -Ln")
+	kernel, err := w.Worker().Output(ctx, "ipvsadm -Ln")
 	must(t, err)
 	if strings.Count(kernel, " Route ") != len(w.servers) {
 		t.Errorf("the director's kernel has other servers:\n%s", kernel)
@@ -134,7 +126,7 @@ func (w *world) checkNothingLeft(t *testing.T, ctx context.Context) {
 		for command, unwanted := range map[string]string{
 			"ipvsadm -Ln": "FWM", "nft list tables": "truepacs", "ip -4 address": site.VIP, "ss -ltn": ":443 ",
 		} {
-			out, err := w.worker().Output(ctx, command)
+			out, err := w.Worker().Output(ctx, command)
 			if err != nil {
 				return err
 			}

@@ -1,0 +1,51 @@
+package keeper
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"go.uber.org/goleak"
+)
+
+// TestNewProxyGetsSocketsThatAnOlderOneBringsLater starts a new agent whose first proxy is the
+// newest one, which holds no socket; the older proxy, which holds them, comes after it.
+func TestNewProxyGetsSocketsThatAnOlderOneBringsLater(t *testing.T) {
+	defer goleak.VerifyNone(t)
+	dir, addr := t.TempDir(), freePort(t)
+	first, firstAgent := startServer(t, filepath.Join(dir, "first.sock"))
+	set(t, first, proxyOn(addr))
+	oldPath, newPath := filepath.Join(dir, "first.sock"), filepath.Join(dir, "second.sock")
+	old, oldProxy := startClient(oldPath, "old")
+	defer oldProxy.stop()
+	eventually(t, "the old proxy has the socket", func() bool { return first.State().Current })
+
+	second, secondAgent := startServer(t, newPath)
+	defer secondAgent.stop()
+	if err := second.Set(t.Context(), proxyOn(addr)); err == nil {
+		t.Fatal("the port was free: the case is not what it should be")
+	}
+	_, newProxy := startClient(newPath, "new")
+	defer newProxy.stop()
+	eventually(t, "the new proxy runs what there is", func() bool { return second.State().Current })
+
+	firstAgent.stop() // the second takes its place, and the old proxy finds it
+	if err := linkSocket(newPath, oldPath); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the old proxy is told to drain", old.drained)
+	if got, err := ask(addr); got != "new" || err != nil {
+		t.Errorf("answer %q, %v", got, err)
+	}
+	if state := second.State(); state.Version != "new" || !state.Current {
+		t.Errorf("state %+v", state)
+	}
+}
+
+// linkSocket makes path lead to the socket at target.
+func linkSocket(target, path string) error {
+	if err := os.Remove(path); err != nil {
+		return err
+	}
+	return os.Symlink(target, path)
+}

@@ -1,0 +1,185 @@
+package installed
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/truepacs/balancer/e2e/cluster"
+	"github.com/truepacs/balancer/e2e/cluster/binaries"
+	"github.com/truepacs/balancer/e2e/lab"
+	"github.com/truepacs/balancer/e2e/site"
+)
+
+const explainTimeout = time.Minute
+
+// Namespace is the installation's.
+const Namespace = "truepacs-system"
+
+// World is a cluster with one worker, which is the director; hosts outside of it are the test's.
+// Failures of its methods end the test.
+type World struct {
+	Cluster *cluster.Cluster
+
+	root string // of the module
+}
+
+// New starts the cluster and loads the product's image. It is removed when the test ends.
+func New(ctx context.Context, t *testing.T) *World {
+	t.Helper()
+	root, err := binaries.Root()
+	must(t, err)
+	w := &World{root: root}
+	archive := w.buildImage(ctx, t)
+	w.Cluster, err = cluster.Start(ctx, cluster.Options{Log: t.Logf, Labels: map[string]string{"lb.truepacs.io/director": "true"}})
+	must(t, err)
+	t.Cleanup(func() {
+		if t.Failed() {
+			w.explain(t)
+		}
+		if err := w.Cluster.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	must(t, w.Cluster.LoadImage(ctx, archive))
+	return w
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// buildImage packs the program that make built, or that TRUEPACS_BINARY names.
+func (w *World) buildImage(ctx context.Context, t *testing.T) string {
+	t.Helper()
+	program := os.Getenv("TRUEPACS_BINARY")
+	if program == "" {
+		program = "bin/truepacs"
+	}
+	archive := filepath.Join(t.TempDir(), "truepacs.tar")
+	cmd := exec.CommandContext(ctx, "go", "run", "./hack/image", "-program", program,
+		"-output", archive, "-reference", "docker.io/truepacs/balancer:v0.1.0")
+	cmd.Dir = w.root
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("pack the image (run make build first): %v\n%s", err, out)
+	}
+	return archive
+}
+
+// Worker is the director.
+func (w *World) Worker() *cluster.Worker { return w.Cluster.Workers[0] }
+
+// Install installs both charts and waits for the operator and the DaemonSets that it makes.
+func (w *World) Install(ctx context.Context, t *testing.T) {
+	t.Helper()
+	chart := func(name string) string { return filepath.Join(w.root, "charts", name) }
+	w.helm(ctx, t, "install", "truepacs-crds", chart("truepacs-crds"))
+	w.helm(ctx, t, "install", "truepacs", chart("truepacs-balancer"), "--namespace", Namespace, "--create-namespace", "--wait", "--timeout", "5m")
+	for _, set := range []string{"truepacs-agent", "truepacs-proxy"} {
+		w.Kubectl(ctx, t, "wait", "daemonset/"+set, "--namespace", Namespace, "--for=create", "--timeout=60s")
+		w.Kubectl(ctx, t, "rollout", "status", "daemonset/"+set, "--namespace", Namespace, "--timeout=120s")
+	}
+}
+
+// Apply applies manifests in a namespace, which is made if need be.
+func (w *World) Apply(ctx context.Context, t *testing.T, namespace string, manifests ...string) {
+	t.Helper()
+	if _, err := w.Cluster.Kubectl(ctx, "get", "namespace", namespace); err != nil {
+		w.Kubectl(ctx, t, "create", "namespace", namespace)
+	}
+	for _, manifest := range manifests {
+		_, err := w.Cluster.KubectlInput(ctx, strings.NewReader(manifest), "apply", "--namespace", namespace, "-f", "-")
+		must(t, err)
+	}
+}
+
+// AwaitReady waits until a balancer is Ready with all servers healthy.
+func (w *World) AwaitReady(ctx context.Context, t *testing.T, namespace, balancer string) {
+	t.Helper()
+	for _, condition := range []string{"Ready", "ServersHealthy"} {
+		w.Kubectl(ctx, t, "wait", "tpb/"+balancer, "--namespace", namespace, "--for=condition="+condition, "--timeout=120s")
+	}
+}
+
+// AddServerHost adds a host outside the cluster and prepares it for direct routing by hand: no
+// agent runs on it. address is with its prefix length.
+func (w *World) AddServerHost(ctx context.Context, t *testing.T, name, address string) *lab.Namespace {
+	t.Helper()
+	host := w.AddHost(t, name, address)
+	for _, command := range []string{
+		"echo 1 > /proc/sys/net/ipv4/conf/eth0/arp_ignore",
+		"echo 2 > /proc/sys/net/ipv4/conf/eth0/arp_announce",
+		"ip address add " + site.VIP + "/32 dev lo",
+	} {
+		result, err := host.Run(ctx, "sh", "-c", command)
+		must(t, err)
+		if result.ExitCode != 0 {
+			t.Fatalf("%s on %s: %s", command, name, result.Stderr)
+		}
+	}
+	return host
+}
+
+// AddHost adds a host outside the cluster.
+func (w *World) AddHost(t *testing.T, name, address string) *lab.Namespace {
+	t.Helper()
+	host, err := w.Cluster.Lab.Namespace(name, lab.NIC{Network: w.Cluster.LAN, Addresses: lab.Prefixes(address)})
+	must(t, err)
+	return host
+}
+
+// Kubectl runs kubectl as administrator and returns what it printed.
+func (w *World) Kubectl(ctx context.Context, t *testing.T, args ...string) string {
+	t.Helper()
+	out, err := w.Cluster.Kubectl(ctx, args...)
+	must(t, err)
+	return out
+}
+
+// OnWorker runs a command line on the worker and returns what it printed.
+func (w *World) OnWorker(ctx context.Context, t *testing.T, command string) string {
+	t.Helper()
+	out, err := w.Worker().Output(ctx, command)
+	must(t, err)
+	return out
+}
+
+// helm runs the pinned Helm in the control plane's network namespace.
+func (w *World) helm(ctx context.Context, t *testing.T, args ...string) {
+	t.Helper()
+	program := filepath.Join(w.root, ".cache", "bin", "helm")
+	argv := append([]string{"--net=" + w.Cluster.Netns(), program, "--kubeconfig", w.Cluster.Kubeconfig()}, args...)
+	cmd := exec.CommandContext(ctx, "nsenter", argv...)
+	cmd.Env = append(os.Environ(), "HELM_CACHE_HOME="+t.TempDir(), "HELM_CONFIG_HOME="+t.TempDir(), "HELM_DATA_HOME="+t.TempDir())
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("helm %v: %v\n%s", args, err, out)
+	}
+}
+
+// explain prints what helps to understand a failure.
+func (w *World) explain(t *testing.T) {
+	ctx, cancel := context.WithTimeout(context.Background(), explainTimeout)
+	defer cancel()
+	for _, args := range [][]string{
+		{"get", "pods", "-A", "-o", "wide"}, {"get", "tpb,tpr,tpn", "-A", "-o", "yaml"},
+		{"describe", "pods", "--namespace", Namespace},
+		{"logs", "--namespace", Namespace, "deployment/truepacs-operator", "--tail=50"},
+	} {
+		out, err := w.Cluster.Kubectl(ctx, append(args, "--request-timeout=5s")...)
+		t.Logf("kubectl %s: %v\n%s", strings.Join(args, " "), err, out)
+	}
+	for _, command := range []string{
+		"ipvsadm -Ln", "nft list ruleset", "ip -4 address", "cat /proc/locks", "ls -li /run/truepacs",
+		"pgrep -af '^/truepacs'", "tail -n 60 /var/log/pods/" + Namespace + "_*/*/*.log", "journalctl -b --no-pager -n 60 -u kubelet",
+	} {
+		out, err := w.Worker().Output(ctx, command)
+		t.Logf("%s: %v\n%s", command, err, out)
+	}
+}
