@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -21,16 +20,9 @@ import (
 
 	"github.com/truepacs/balancer/controllers"
 	agentrole "github.com/truepacs/balancer/controllers/agent"
+	"github.com/truepacs/balancer/dataplane/testutil/loopback"
 	"github.com/truepacs/balancer/internal/render"
 )
-
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	must(t, err)
-	defer func() { must(t, l.Close()) }()
-	return l.Addr().String()
-}
 
 func get(ctx context.Context, url, token string) (status int, body string, err error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
@@ -64,7 +56,7 @@ func answers(t *testing.T, url, token string, want int) string {
 }
 
 func TestHealthTellsRefusedSettings(t *testing.T) {
-	address := freeAddress(t)
+	address := loopback.Free(t).String()
 	settings := operator(t, func(o *controllers.Options) { o.HealthAddr = address })
 	answers(t, "http://"+address+"/healthz", "", http.StatusOK)
 	answers(t, "http://"+address+"/readyz", "", http.StatusOK)
@@ -94,7 +86,7 @@ func token(t *testing.T) (token string, subject rbacv1.Subject) {
 }
 
 func TestMetricsNeedPermission(t *testing.T) {
-	address := freeAddress(t)
+	address := loopback.Free(t).String()
 	operator(t, func(o *controllers.Options) { o.MetricsAddr = address })
 	url := "https://" + address + "/metrics"
 	answers(t, url, "", http.StatusUnauthorized)

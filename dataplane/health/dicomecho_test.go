@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/truepacs/balancer/dataplane/dicom"
+	"github.com/truepacs/balancer/dataplane/testutil/loopback"
 )
 
 var echoCheck = Check{Type: DICOMEcho, DICOM: DICOMCheck{CalledAETitle: "ARCHIVE", CallingAETitle: "TPBALANCER"}}
@@ -127,7 +128,7 @@ func TestDICOMEchoAgainstOtherProtocols(t *testing.T) {
 			}
 		})
 	}
-	if r := probeOnce(t, unusedPort(t), echoCheck); r.Reason != ConnectionRefused {
+	if r := probeOnce(t, loopback.Refusing(t), echoCheck); r.Reason != ConnectionRefused {
 		t.Errorf("closed port: %+v", r)
 	}
 }

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/truepacs/balancer/dataplane/testutil/loopback"
 )
 
 // site is a web server for checks.
@@ -106,7 +108,7 @@ func TestHTTPCheckOfBrokenServers(t *testing.T) {
 		check  HTTPCheck
 		reason Reason
 	}{
-		"closed port":         {unusedPort(t), HTTPCheck{}, ConnectionRefused},
+		"closed port":         {loopback.Refusing(t), HTTPCheck{}, ConnectionRefused},
 		"hangs":               {hang, HTTPCheck{}, ResponseTimeout},
 		"hangs, TLS":          {hang, HTTPCheck{TLS: true}, ResponseTimeout},
 		"hangs in the body":   {serve(t, func(c net.Conn) { _, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nx"); drain(c) }), HTTPCheck{ExpectedBody: "OK"}, ResponseTimeout},

@@ -47,17 +47,6 @@ func probeOnce(t *testing.T, at netip.AddrPort, c Check) Result {
 	return m.probe(context.Background(), newProber(at.Addr(), c.withDefaults()))
 }
 
-// unusedPort returns a loopback port on which nothing listens.
-func unusedPort(t *testing.T) netip.AddrPort {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return netip.MustParseAddrPort(l.Addr().String())
-}
-
 // drain reads until the peer has closed and returns what came.
 func drain(c net.Conn) []byte {
 	b, _ := io.ReadAll(c)

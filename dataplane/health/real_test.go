@@ -14,6 +14,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/truepacs/balancer/dataplane/testutil/loopback"
 )
 
 // program is a real server on loopback that the test started.
@@ -87,17 +89,15 @@ func (p *program) dicom() netip.AddrPort {
 	return netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), p.port)
 }
 
-func freePort(t *testing.T) uint16 { return unusedPort(t).Port() }
-
 func startStoreSCP(t *testing.T) *program {
-	p := &program{port: freePort(t)}
+	p := &program{port: loopback.FreePort(t)}
 	return start(t, p, "storescp", "-od", t.TempDir(), fmt.Sprint(p.port))
 }
 
 // startQueryRetrieve starts dcmqrscp, which answers to the called AE title ARCHIVE only.
 func startQueryRetrieve(t *testing.T) *program {
 	t.Helper()
-	p, dir := &program{port: freePort(t)}, t.TempDir()
+	p, dir := &program{port: loopback.FreePort(t)}, t.TempDir()
 	config := fmt.Sprintf("NetworkTCPPort = %d\nMaxPDUSize = 16384\nMaxAssociations = 16\nHostTable BEGIN\nHostTable END\n"+
 		"VendorTable BEGIN\nVendorTable END\nAETable BEGIN\nARCHIVE %s RW (9, 1024mb) ANY\nAETable END\n", p.port, dir)
 	return start(t, p, "dcmqrscp", "-c", writeFile(t, dir, "dcmqrscp.cfg", config))
@@ -106,7 +106,7 @@ func startQueryRetrieve(t *testing.T) *program {
 // startOrthanc starts Orthanc with the called AE title checked and the given further settings.
 func startOrthanc(t *testing.T, settings map[string]any) *program {
 	t.Helper()
-	p, dir := &program{port: freePort(t), http: freePort(t)}, t.TempDir()
+	p, dir := &program{port: loopback.FreePort(t), http: loopback.FreePort(t)}, t.TempDir()
 	config := map[string]any{
 		"Name": "test", "StorageDirectory": filepath.Join(dir, "storage"), "IndexDirectory": filepath.Join(dir, "index"),
 		"DicomAet": "ORTHANC", "DicomPort": p.port, "HttpPort": p.http, "DicomCheckCalledAet": true, "Plugins": []string{},

@@ -6,13 +6,15 @@ import (
 	"testing"
 
 	"go.uber.org/goleak"
+
+	"github.com/truepacs/balancer/dataplane/testutil/loopback"
 )
 
 // TestNewProxyGetsSocketsThatAnOlderOneBringsLater starts a new agent whose first proxy is the
 // newest one, which holds no socket; the older proxy, which holds them, comes after it.
 func TestNewProxyGetsSocketsThatAnOlderOneBringsLater(t *testing.T) {
 	defer goleak.VerifyNone(t)
-	dir, addr := t.TempDir(), freePort(t)
+	dir, addr := t.TempDir(), loopback.Free(t)
 	first, firstAgent := startServer(t, filepath.Join(dir, "first.sock"))
 	set(t, first, proxyOn(addr))
 	oldPath, newPath := filepath.Join(dir, "first.sock"), filepath.Join(dir, "second.sock")

@@ -13,6 +13,7 @@ import (
 
 	"github.com/go-logr/logr"
 	"github.com/truepacs/balancer/dataplane/model"
+	"github.com/truepacs/balancer/dataplane/testutil/loopback"
 	"go.uber.org/goleak"
 )
 
@@ -122,16 +123,6 @@ func startClient(path, name string) (*echoProxy, *process) {
 	})
 }
 
-func freePort(t *testing.T) netip.AddrPort {
-	t.Helper()
-	l, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).AddrPort()
-}
-
 func proxyOn(addrs ...netip.AddrPort) model.Proxy {
 	var p model.Proxy
 	for _, a := range addrs {
@@ -171,7 +162,7 @@ func set(t *testing.T, s *Server, p model.Proxy) {
 func TestProxyServesSocketsOfAgent(t *testing.T) {
 	defer goleak.VerifyNone(t)
 	path := filepath.Join(t.TempDir(), "keeper.sock")
-	a, b := freePort(t), freePort(t)
+	a, b := loopback.Free(t), loopback.Free(t)
 	server, agent := startServer(t, path)
 	defer agent.stop()
 	set(t, server, proxyOn(a))
@@ -200,7 +191,7 @@ func TestProxyServesSocketsOfAgent(t *testing.T) {
 func TestRestartsRefuseNobody(t *testing.T) {
 	defer goleak.VerifyNone(t)
 	path := filepath.Join(t.TempDir(), "keeper.sock")
-	addr := freePort(t)
+	addr := loopback.Free(t)
 	server, agent := startServer(t, path)
 	set(t, server, proxyOn(addr))
 	_, proxy := startClient(path, "0")
@@ -254,7 +245,7 @@ func askAllTheTime(t *testing.T, addr netip.AddrPort) (stop func(), asked func()
 func TestNewerProxyTakesOver(t *testing.T) {
 	defer goleak.VerifyNone(t)
 	path := filepath.Join(t.TempDir(), "keeper.sock")
-	addr := freePort(t)
+	addr := loopback.Free(t)
 	server, agent := startServer(t, path)
 	defer agent.stop()
 	set(t, server, proxyOn(addr))
@@ -273,7 +264,7 @@ func TestNewerProxyTakesOver(t *testing.T) {
 
 func TestRefusedConfigurationIsReported(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "keeper.sock")
-	addr := freePort(t)
+	addr := loopback.Free(t)
 	server, agent := startServer(t, path)
 	defer agent.stop()
 	h, proxy := startClient(path, "x")
@@ -295,7 +286,7 @@ func TestTakenPortIsNamed(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	taken, free := l.Addr().(*net.TCPAddr).AddrPort(), freePort(t)
+	taken, free := l.Addr().(*net.TCPAddr).AddrPort(), loopback.Free(t)
 	server, agent := startServer(t, path)
 	defer agent.stop()
 	err = server.Set(t.Context(), proxyOn(taken, free))

@@ -16,10 +16,11 @@ import (
 	"time"
 
 	"github.com/truepacs/balancer/dataplane/l7"
+	"github.com/truepacs/balancer/dataplane/testutil/loopback"
 )
 
 func TestServerThatRefusesIsPassedOver(t *testing.T) {
-	r := newRig(t, l7.Config{}, closedPort(t), named(t, "up"), closedPort(t)).apply()
+	r := newRig(t, l7.Config{}, loopback.Refusing(t).String(), named(t, "up"), loopback.Refusing(t).String()).apply()
 	c := r.client()
 	for range 20 {
 		res, err := c.Post(r.url(), "text/plain", strings.NewReader("x"))
@@ -43,7 +44,7 @@ func TestNoServer(t *testing.T) {
 		servers []string
 		healthy bool
 	}{
-		"all refuse":    {[]string{closedPort(t), closedPort(t)}, true},
+		"all refuse":    {[]string{loopback.Refusing(t).String(), loopback.Refusing(t).String()}, true},
 		"none healthy":  {[]string{named(t, "x")}, false},
 		"pool is empty": {nil, true},
 	} {

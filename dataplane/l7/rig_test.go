@@ -166,17 +166,6 @@ func scripted(t *testing.T, handle func(c net.Conn, r *bufio.Reader)) string {
 	return l.Addr().String()
 }
 
-// closedPort returns an address where nothing listens.
-func closedPort(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
-}
-
 // raw is a client connection under the test's own control.
 type raw struct {
 	t *testing.T

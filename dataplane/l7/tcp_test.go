@@ -12,6 +12,7 @@ import (
 
 	"github.com/truepacs/balancer/dataplane/l7"
 	"github.com/truepacs/balancer/dataplane/model"
+	"github.com/truepacs/balancer/dataplane/testutil/loopback"
 )
 
 func newReader(r io.Reader) *bufio.Reader { return bufio.NewReader(r) }
@@ -100,7 +101,7 @@ func TestTCPPassesResetsOn(t *testing.T) {
 }
 
 func TestTCPPassesOverServersThatRefuse(t *testing.T) {
-	r := tcpRig(t, closedPort(t), echoTCP(t)).apply()
+	r := tcpRig(t, loopback.Refusing(t).String(), echoTCP(t)).apply()
 	for range 6 {
 		c := dialRaw(t, r.addr()).send("hi")
 		c.Conn.(*net.TCPConn).CloseWrite()
@@ -111,7 +112,7 @@ func TestTCPPassesOverServersThatRefuse(t *testing.T) {
 }
 
 func TestTCPWithoutServerIsReset(t *testing.T) {
-	r := tcpRig(t, closedPort(t)).apply()
+	r := tcpRig(t, loopback.Refusing(t).String()).apply()
 	c, err := net.Dial("tcp", r.addr())
 	if err != nil {
 		return // reset at once

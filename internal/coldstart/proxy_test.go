@@ -17,6 +17,7 @@ import (
 	"github.com/truepacs/balancer/dataplane/keeper"
 	"github.com/truepacs/balancer/dataplane/model"
 	"github.com/truepacs/balancer/dataplane/proxy"
+	"github.com/truepacs/balancer/dataplane/testutil/loopback"
 	"github.com/truepacs/balancer/internal/turns"
 )
 
@@ -54,7 +55,7 @@ type host struct {
 
 func newHost(t *testing.T) *host {
 	t.Helper()
-	h := &host{dir: t.TempDir(), service: freePort(t)}
+	h := &host{dir: t.TempDir(), service: loopback.Free(t)}
 	if err := turns.Prepare(h.dir, os.Getgid()); err != nil {
 		t.Fatal(err)
 	}
@@ -90,16 +91,6 @@ func (h *host) served(by string) func() bool {
 		state := h.keeper.State()
 		return state.Current && state.Version == by
 	}
-}
-
-func freePort(t *testing.T) netip.AddrPort {
-	t.Helper()
-	l, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).AddrPort()
 }
 
 func echoServer(t *testing.T) netip.AddrPort {
