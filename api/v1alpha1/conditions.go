@@ -33,6 +33,10 @@ const (
 	ReasonDirectorConflict = "DirectorConflict"
 	// ReasonNoDirector: no node matches spec.directors.
 	ReasonNoDirector = "NoDirector"
+	// ReasonDirectorElsewhere: on a plain host that is not the director; only the director knows.
+	ReasonDirectorElsewhere = "DirectorElsewhere"
+	// ReasonTwoHolders: two directors say that they hold the same address.
+	ReasonTwoHolders = "TwoHolders"
 	// ReasonTooManyDirectors: more than one node matches spec.directors.
 	ReasonTooManyDirectors = "TooManyDirectors"
 	// ReasonResolved: every reference is resolved.

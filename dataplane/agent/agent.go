@@ -72,18 +72,19 @@ func New(cfg Config) *Agent {
 	return &Agent{cfg: cfg, wake: make(chan struct{}, 1)}
 }
 
-// Restore starts from the saved Node, before any other source is there. It returns what the
-// source of the model had saved. ErrNoState: nothing is touched until SetDesired.
-func (a *Agent) Restore() ([]byte, error) {
+// Restore starts from the saved Node, before any other source is there. It returns what
+// was saved, with the private keys that are still there. ErrNoState: nothing is touched until
+// SetDesired.
+func (a *Agent) Restore() (Saved, error) {
 	saved, err := a.cfg.Store.Load()
 	if err != nil {
-		return nil, err
+		return Saved{}, err
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.desired = &desired{node: saved.Node, revision: 1}
 	a.Wake()
-	return saved.Source, nil
+	return saved, nil
 }
 
 // SetDesired replaces the Node and returns its revision; the same Node keeps its revision.

@@ -167,9 +167,9 @@ func TestRestartKeepsKernelsVerdicts(t *testing.T) {
 	h := newHost()
 	h.weights = map[uint32]map[string]int{7: {"192.0.2.11": 100, "192.0.2.12": 0}}
 	run(t, h, store, func(a *Agent) {
-		source, err := a.Restore()
-		if err != nil || string(source) != `{"x":1}` {
-			t.Fatalf("restored %s, %v", source, err)
+		saved, err := a.Restore()
+		if err != nil || string(saved.Source) != `{"x":1}` {
+			t.Fatalf("restored %s, %v", saved.Source, err)
 		}
 		synctest.Wait()
 		if diff := cmp.Diff([]int{100, 0}, weightsOf(h.services)); diff != "" {

@@ -44,6 +44,22 @@ func TestNewProxyGetsSocketsThatAnOlderOneBringsLater(t *testing.T) {
 	}
 }
 
+// TestDrainedProxyIsNotCurrent: once the newer proxy is gone, nobody accepts.
+func TestDrainedProxyIsNotCurrent(t *testing.T) {
+	defer goleak.VerifyNone(t)
+	path := filepath.Join(t.TempDir(), "agent.sock")
+	server, agent := startServer(t, path)
+	defer agent.stop()
+	set(t, server, proxyOn(loopback.Free(t)))
+	old, oldProxy := startClient(path, "old")
+	defer oldProxy.stop()
+	eventually(t, "the old proxy serves", func() bool { return server.State().Current })
+	_, newProxy := startClient(path, "new")
+	eventually(t, "the old proxy is told to drain", old.drained)
+	newProxy.stop()
+	eventually(t, "nobody is current", func() bool { return !server.State().Connected })
+}
+
 // linkSocket makes path lead to the socket at target.
 func linkSocket(target, path string) error {
 	if err := os.Remove(path); err != nil {

@@ -85,7 +85,7 @@ func (p *echoProxy) drained() bool {
 	return p.out
 }
 
-func (p *echoProxy) Status() Status { return Status{Connections: 7} }
+func (p *echoProxy) Status() Status { return Status{Connections: 7, Draining: p.drained()} }
 
 // process is a Server or Client that runs until stopped.
 type process struct {

@@ -45,6 +45,8 @@ type Status struct {
 	Refused string `json:"refused,omitempty"`
 	// Verdicts are the proxy's health verdicts by target key.
 	Verdicts map[string]model.Verdict `json:"verdicts,omitempty"`
+	// Draining says that the proxy accepts no new connections any more.
+	Draining bool `json:"draining,omitempty"`
 	// Connections is the number of open client connections.
 	Connections int64 `json:"connections"`
 }

@@ -223,11 +223,12 @@ func (s *Server) update(p *peer) error {
 	return p.send(message{Kind: kindConfig, Config: s.desired})
 }
 
-// current returns the proxy that started last, nil if there is none.
+// current returns the proxy that started last of those that accept connections, nil if there is
+// none.
 func (s *Server) current() *peer {
 	var newest *peer
 	for p := range s.proxies {
-		if p.hello != nil && (newest == nil || p.hello.Started.After(newest.hello.Started)) {
+		if p.hello != nil && !p.status.Draining && (newest == nil || p.hello.Started.After(newest.hello.Started)) {
 			newest = p
 		}
 	}

@@ -90,6 +90,7 @@ type handler struct {
 	checks   *checks.Checks
 	names    map[string]bool // listeners that the engine runs
 	applied  atomic.Bool
+	draining atomic.Bool
 	replaced chan struct{}
 }
 
@@ -168,6 +169,7 @@ func (h *handler) Drain() {
 
 // drain stops accepting and waits for the open connections, at most DrainLimit.
 func (h *handler) drain(ctx context.Context) error {
+	h.draining.Store(true)
 	ctx, cancel := context.WithTimeout(ctx, h.cfg.DrainLimit)
 	defer cancel()
 	err := h.engine.Drain(ctx)
@@ -181,7 +183,7 @@ func (h *handler) drain(ctx context.Context) error {
 
 // Status implements keeper.Handler.
 func (h *handler) Status() keeper.Status {
-	status := keeper.Status{Verdicts: h.checks.Verdicts()}
+	status := keeper.Status{Verdicts: h.checks.Verdicts(), Draining: h.draining.Load()}
 	for _, l := range h.engine.Stats().Listeners {
 		status.Connections += l.Current
 	}

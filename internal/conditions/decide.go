@@ -11,10 +11,6 @@ import (
 	"github.com/truepacs/balancer/api/v1alpha1"
 )
 
-// ReasonTwoHolders is the reason of Programmed when two directors say that they hold the same
-// address.
-const ReasonTwoHolders = "TwoHolders"
-
 func (s *scope) accepted() metav1.Condition {
 	return s.decide(v1alpha1.ConditionAccepted,
 		refusedAcrossBalancers,
@@ -22,6 +18,7 @@ func (s *scope) accepted() metav1.Condition {
 		tooManyDirectors,
 		reported(v1alpha1.ConditionAccepted, metav1.ConditionFalse),
 		acceptedAcrossBalancers,
+		directorElsewhere,
 		nobodyHeard,
 		notYetCurrent,
 		func(*scope) *verdict { return yes(v1alpha1.ReasonAccepted, "The spec is consistent.") },
@@ -31,6 +28,7 @@ func (s *scope) accepted() metav1.Condition {
 func (s *scope) resolvedRefs() metav1.Condition {
 	return s.decide(v1alpha1.ConditionResolvedRefs,
 		namesNoSecret,
+		directorElsewhere,
 		noDirectorToAsk,
 		nobodyHeard,
 		reported(v1alpha1.ConditionResolvedRefs, metav1.ConditionFalse),
@@ -46,6 +44,7 @@ func (s *scope) resolvedRefs() metav1.Condition {
 func (s *scope) programmed() metav1.Condition {
 	return s.decide(v1alpha1.ConditionProgrammed,
 		twoHolders,
+		directorElsewhere,
 		noDirectorToAsk,
 		nobodyHeard,
 		reported(v1alpha1.ConditionProgrammed, metav1.ConditionFalse),
@@ -71,12 +70,20 @@ func acceptedAcrossBalancers(s *scope) *verdict {
 }
 
 func noDirector(s *scope) *verdict {
-	if len(s.wanted()) > 0 {
+	if len(s.wanted()) > 0 || s.Elsewhere != "" {
 		return nil
 	}
 	selector := Selector(s.spec.Directors)
 	return no(v1alpha1.ReasonNoDirector, "No node matches spec.directors.nodeSelector (%s), so no node can hold the virtual IPs. Label one: kubectl label node NODE %s",
 		write(selector, ","), write(selector, " "))
+}
+
+// directorElsewhere: this is a plain host and another one is the director.
+func directorElsewhere(s *scope) *verdict {
+	if s.Elsewhere == "" || len(s.wanted()) > 0 {
+		return nil
+	}
+	return unknown(v1alpha1.ReasonDirectorElsewhere, "The director of this balancer is %s (spec.directors.peers): it holds the virtual IPs and knows how the servers are. Ask there: truepacs status", s.Elsewhere)
 }
 
 func noDirectorToAsk(s *scope) *verdict {
@@ -169,7 +176,7 @@ func allReport(kind string) step {
 func twoHolders(s *scope) *verdict {
 	for _, v := range s.spec.VirtualIPs {
 		if h := s.holders(v.Name); len(h) > 1 {
-			return no(ReasonTwoHolders, "%s each say that they hold %s (spec.virtualIPs name %s). Connections break until one lets go: check that the nodes reach each other, and that only one matches spec.directors.nodeSelector.",
+			return no(v1alpha1.ReasonTwoHolders, "%s each say that they hold %s (spec.virtualIPs name %s). Connections break until one lets go: check that the nodes reach each other, and that only one matches spec.directors.nodeSelector.",
 				names(h), v.Address, v.Name)
 		}
 	}

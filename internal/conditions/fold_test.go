@@ -153,6 +153,12 @@ func directorCases() map[string]foldCase {
 				{isFalse, "NoDirector"}, idle, {isTrue, "NoDirector"}},
 			message: map[string]string{"Accepted": "kubectl label node NODE lb.truepacs.io/director=true"},
 		},
+		"the director is another plain host": {
+			change: func(in *conditions.Input) { in.Directors, in.Reports, in.Leases, in.Elsewhere = nil, nil, nil, "lb1" },
+			want: expect{accepted, {isUnknown, "DirectorElsewhere"}, {isUnknown, "DirectorElsewhere"}, {isUnknown, "DirectorElsewhere"},
+				{isUnknown, "DirectorElsewhere"}, {isTrue, "DirectorElsewhere"}, notStuck},
+			message: map[string]string{"Programmed": "is lb1 (spec.directors.peers)"},
+		},
 		"two directors": {
 			change: func(in *conditions.Input) {
 				in.Directors = []string{"node-2", "node-1", "node-1"}

@@ -135,7 +135,8 @@ func (s *scope) serversUnknown(t tally) *verdict {
 		return nil
 	}
 	reason := v1alpha1.ReasonPending
-	if first := open[0].Reason; first == v1alpha1.ReasonDirectorSilent || first == v1alpha1.ReasonNoDirector {
+	switch first := open[0].Reason; first {
+	case v1alpha1.ReasonDirectorSilent, v1alpha1.ReasonDirectorElsewhere, v1alpha1.ReasonNoDirector:
 		reason = first
 	}
 	return unknown(reason, "The health of %d of %d servers is not known: %s", s.machines(open), s.machines(t.all()), sentence(detail(open[0])))

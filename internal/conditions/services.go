@@ -118,7 +118,7 @@ func (s *scope) unseen(view *director) (reason, message string) {
 	if view != nil {
 		return v1alpha1.ReasonPending, "Director " + view.name + " has not reported on this yet."
 	}
-	for _, step := range []step{noDirectorToAsk, nobodyHeard, notYetCurrent} {
+	for _, step := range []step{directorElsewhere, noDirectorToAsk, nobodyHeard, notYetCurrent} {
 		if v := step(s); v != nil {
 			return v.reason, v.message
 		}

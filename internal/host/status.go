@@ -58,6 +58,9 @@ func (h *Host) fold(b *v1alpha1.TruePACSBalancer, report node.Report, refused st
 	} else if accepted := find(report.Status.Conditions, v1alpha1.ConditionAccepted); accepted != nil {
 		in.Accepted = accepted
 	}
+	if !report.Active && report.Director != h.options.Node {
+		in.Elsewhere = report.Director
+	}
 	if report.Active {
 		in.Directors = []string{h.options.Node}
 		in.Leases[h.options.Node] = in.Now.Add(time.Hour) // it is this process

@@ -73,16 +73,16 @@ type Memory struct {
 // agent.ErrNoState: there is nothing usable; nothing is touched until Update.
 func (n *Node) Restore() (Memory, error) {
 	var memory Memory
-	source, err := n.cfg.Agent.Restore()
+	saved, err := n.cfg.Agent.Restore()
 	if err != nil {
 		return memory, err
 	}
-	if err := json.Unmarshal(source, &memory); err != nil {
+	if err := json.Unmarshal(saved.Source, &memory); err != nil {
 		return Memory{}, fmt.Errorf("state is damaged: %w", err)
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.kept = memory.Kept
+	n.kept = withKeys(memory.Kept, saved.Node.Proxy.Listeners)
 	return memory, nil
 }
 
@@ -155,6 +155,15 @@ func bare(balancers []*v1alpha1.TruePACSBalancer) []*v1alpha1.TruePACSBalancer {
 	return out
 }
 
+// withKeys gives the last good states the private keys of the listeners that are served again.
+func withKeys(kept map[string]translate.Kept, listeners []model.Listener) map[string]translate.Kept {
+	out := make(map[string]translate.Kept, len(kept))
+	for key, k := range kept {
+		out[key] = k.WithKeys(listeners)
+	}
+	return out
+}
+
 func withoutKeys(kept map[string]translate.Kept) map[string]translate.Kept {
 	out := make(map[string]translate.Kept, len(kept))
 	for key, k := range kept {
@@ -167,7 +176,9 @@ func withoutKeys(kept map[string]translate.Kept) map[string]translate.Kept {
 type Report struct {
 	// Active says that this host is the balancer's director: others do not report.
 	Active bool
-	Status v1alpha1.TruePACSReportStatus
+	// Director is the node that is to hold the addresses; empty: not exactly one matches.
+	Director string
+	Status   v1alpha1.TruePACSReportStatus
 }
 
 // Reports returns what this host says about every balancer of the last Update.
@@ -182,7 +193,7 @@ func (n *Node) Reports() map[types.NamespacedName]Report {
 			Revision: n.revision, Previous: n.reports[name], Now: time.Now(),
 		})
 		n.reports[name] = status
-		out[name] = Report{Active: result.Active, Status: status}
+		out[name] = Report{Active: result.Active, Director: result.Director, Status: status}
 	}
 	maps.DeleteFunc(n.reports, func(name types.NamespacedName, _ v1alpha1.TruePACSReportStatus) bool {
 		_, there := out[name]

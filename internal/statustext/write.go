@@ -35,11 +35,7 @@ func Write(w io.Writer, balancers []v1alpha1.TruePACSBalancer, problems []string
 // one prints a balancer: headline, causes, addresses, servers.
 func one(b *strings.Builder, tpb *v1alpha1.TruePACSBalancer) {
 	fmt.Fprintf(b, "%s/%s  %s\n", tpb.Namespace, tpb.Name, headline(tpb.Status.Conditions))
-	for _, c := range tpb.Status.Conditions {
-		if bad(c) {
-			fmt.Fprintf(b, "  ! %s: %s\n", c.Reason, c.Message)
-		}
-	}
+	causes(b, tpb.Status.Conditions)
 	for _, vip := range tpb.Status.VirtualIPs {
 		holder := "held by nobody"
 		if vip.ActiveNode != "" {
@@ -50,11 +46,31 @@ func one(b *strings.Builder, tpb *v1alpha1.TruePACSBalancer) {
 	servers(b, tpb.Status.VirtualServices)
 }
 
+// causes prints what is wrong, and what is not known, each once.
+func causes(b *strings.Builder, list []metav1.Condition) {
+	said := map[string]bool{}
+	for _, c := range list {
+		line := c.Reason + ": " + c.Message
+		if said[line] || !telling(c) {
+			continue
+		}
+		said[line] = true
+		sign := "!"
+		if c.Status == metav1.ConditionUnknown {
+			sign = "?"
+		}
+		fmt.Fprintf(b, "  %s %s\n", sign, line)
+	}
+}
+
 func headline(list []metav1.Condition) string {
 	for _, c := range list {
 		if c.Type == v1alpha1.ConditionReady {
-			if c.Status == metav1.ConditionTrue {
+			switch c.Status {
+			case metav1.ConditionTrue:
 				return "Ready"
+			case metav1.ConditionUnknown:
+				return "NOT KNOWN"
 			}
 			return "NOT READY"
 		}
@@ -62,15 +78,13 @@ func headline(list []metav1.Condition) string {
 	return "no status yet"
 }
 
-// bad tells whether a condition is a cause worth a line: Ready repeats another's.
-func bad(c metav1.Condition) bool {
+// telling tells whether a condition is a cause worth a line: the summaries repeat another's.
+func telling(c metav1.Condition) bool {
 	switch c.Type {
-	case v1alpha1.ConditionReady, v1alpha1.ConditionReconciling:
-		return false
-	case v1alpha1.ConditionStalled:
+	case v1alpha1.ConditionReady, v1alpha1.ConditionReconciling, v1alpha1.ConditionStalled:
 		return false
 	}
-	return c.Status == metav1.ConditionFalse
+	return c.Status != metav1.ConditionTrue
 }
 
 func servers(b *strings.Builder, services []v1alpha1.VirtualServiceStatus) {

@@ -166,7 +166,10 @@ func (o *occupied) refuseVIP(b *balancer, name string, addr netip.Addr) *Refusal
 // vipFirst decides between a balancer's virtual IP and another balancer's server of the same
 // address: the one that is programmed stands, else the older balancer has it.
 func (o *occupied) vipFirst(vip, server *balancer, addr netip.Addr) bool {
-	return vip.holds(addr, o.previous) || olderFirst(vip, server) < 0
+	if vip.holds(addr, o.previous) {
+		return true
+	}
+	return !server.serves(addr, o.previous) && olderFirst(vip, server) < 0
 }
 
 // refuseServer refuses a server whose address is a virtual IP of another balancer that has the

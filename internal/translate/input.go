@@ -126,6 +126,22 @@ func (k Kept) WithoutKeys() Kept {
 	return k
 }
 
+// WithKeys returns a copy with the private keys that listeners have for the same certificates.
+func (k Kept) WithKeys(listeners []model.Listener) Kept {
+	keys := map[string][]byte{}
+	mapCertificates(listeners, func(c model.Certificate) model.Certificate {
+		keys[string(c.CertPEM)] = c.KeyPEM
+		return c
+	})
+	k.Layer7 = mapCertificates(k.Layer7, func(c model.Certificate) model.Certificate {
+		if len(c.KeyPEM) == 0 {
+			c.KeyPEM = keys[string(c.CertPEM)]
+		}
+		return c
+	})
+	return k
+}
+
 // mapCertificates returns copies of listeners with each certificate replaced.
 func mapCertificates(listeners []model.Listener, change func(model.Certificate) model.Certificate) []model.Listener {
 	if listeners == nil {

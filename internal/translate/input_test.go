@@ -28,6 +28,23 @@ func TestWithoutKeysLeavesTheOriginalAlone(t *testing.T) {
 	}
 }
 
+func TestWithKeysTakesThemFromTheSameCertificate(t *testing.T) {
+	listeners := func(certificates ...model.Certificate) []model.Listener {
+		return []model.Listener{{Name: "tls", TLS: &model.TLS{Certificates: certificates}}}
+	}
+	kept := translate.Kept{Layer7: listeners(
+		model.Certificate{Name: "a/b", CertPEM: []byte("same")}, model.Certificate{Name: "a/c", CertPEM: []byte("renewed")})}
+	got := kept.WithKeys(listeners(
+		model.Certificate{Name: "a/b", CertPEM: []byte("same"), KeyPEM: []byte("k")},
+		model.Certificate{Name: "a/c", CertPEM: []byte("old"), KeyPEM: []byte("old key")})).Layer7[0].TLS.Certificates
+	if string(got[0].KeyPEM) != "k" || len(got[1].KeyPEM) != 0 {
+		t.Errorf("keys %q and %q", got[0].KeyPEM, got[1].KeyPEM)
+	}
+	if len(kept.Layer7[0].TLS.Certificates[0].KeyPEM) != 0 {
+		t.Error("the original changed")
+	}
+}
+
 func TestSecretRefsAreSortedAndDistinct(t *testing.T) {
 	tls := func(names ...string) *v1alpha1.Layer7 {
 		l := &v1alpha1.Layer7{TLS: &v1alpha1.ListenerTLS{}}

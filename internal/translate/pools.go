@@ -43,6 +43,17 @@ func poolNames(s *v1alpha1.VirtualService) []string {
 	return out
 }
 
+// pools are those of the service that the spec has.
+func (s *service) pools() []v1alpha1.ServerPool {
+	var out []v1alpha1.ServerPool
+	for _, name := range poolNames(s.spec) {
+		if p := findPool(s.owner.obj, name); p != nil {
+			out = append(out, *p)
+		}
+	}
+	return out
+}
+
 func findPool(obj *v1alpha1.TruePACSBalancer, name string) *v1alpha1.ServerPool {
 	for i := range obj.Spec.ServerPools {
 		if obj.Spec.ServerPools[i].Name == name {

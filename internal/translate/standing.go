@@ -2,6 +2,7 @@ package translate
 
 import (
 	"net/netip"
+	"slices"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 
@@ -96,4 +97,24 @@ func (b *balancer) holds(addr netip.Addr, previous map[string]Kept) bool {
 		}
 	}
 	return false
+}
+
+// serves tells whether a service of a balancer is programmed, here or according to its status,
+// with a server at an address.
+func (b *balancer) serves(addr netip.Addr, previous map[string]Kept) bool {
+	for _, s := range b.services {
+		if hasServer(previous[s.key].Pools, addr) {
+			return true
+		}
+		if programmedBy(s) != "" && hasServer(s.pools(), addr) {
+			return true
+		}
+	}
+	return false
+}
+
+func hasServer(pools []v1alpha1.ServerPool, addr netip.Addr) bool {
+	return slices.ContainsFunc(pools, func(p v1alpha1.ServerPool) bool {
+		return slices.ContainsFunc(p.Servers, func(s v1alpha1.Server) bool { return s.Address == addr.String() })
+	})
 }

@@ -1,0 +1,61 @@
+package statustext_test
+
+import (
+	"strings"
+	"testing"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/truepacs/balancer/api/v1alpha1"
+	"github.com/truepacs/balancer/internal/statustext"
+)
+
+func condition(kind string, status metav1.ConditionStatus, reason string) metav1.Condition {
+	return metav1.Condition{Type: kind, Status: status, Reason: reason, Message: "says " + reason}
+}
+
+func TestCausesComeFirst(t *testing.T) {
+	for name, tc := range map[string]struct {
+		conditions []metav1.Condition
+		want       []string
+		not        string
+	}{
+		"well": {
+			[]metav1.Condition{condition(v1alpha1.ConditionReady, metav1.ConditionTrue, "Ready")},
+			[]string{"imaging/radiology  Ready"}, "says Ready",
+		},
+		"refused": {
+			[]metav1.Condition{
+				condition(v1alpha1.ConditionAccepted, metav1.ConditionFalse, "PortConflict"),
+				condition(v1alpha1.ConditionReady, metav1.ConditionFalse, "Repeated"),
+			},
+			[]string{"imaging/radiology  NOT READY", "  ! PortConflict: says PortConflict"}, "Repeated",
+		},
+		"another host knows": {
+			[]metav1.Condition{
+				condition(v1alpha1.ConditionProgrammed, metav1.ConditionUnknown, "DirectorElsewhere"),
+				condition(v1alpha1.ConditionServersHealthy, metav1.ConditionUnknown, "DirectorElsewhere"),
+				condition(v1alpha1.ConditionReady, metav1.ConditionUnknown, "DirectorElsewhere"),
+			},
+			[]string{"imaging/radiology  NOT KNOWN", "  ? DirectorElsewhere: says DirectorElsewhere", "  SERVICE"}, "!",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := v1alpha1.TruePACSBalancer{ObjectMeta: metav1.ObjectMeta{Namespace: "imaging", Name: "radiology"}}
+			b.Status.Conditions = tc.conditions
+			var out strings.Builder
+			if err := statustext.Write(&out, []v1alpha1.TruePACSBalancer{b}, nil); err != nil {
+				t.Fatal(err)
+			}
+			lines := strings.Split(out.String(), "\n")
+			for i, want := range tc.want {
+				if !strings.HasPrefix(lines[i], want) {
+					t.Errorf("line %d is %q, want %q", i+1, lines[i], want)
+				}
+			}
+			if strings.Contains(out.String(), tc.not) {
+				t.Errorf("says %q:\n%s", tc.not, out.String())
+			}
+		})
+	}
+}
