@@ -2,12 +2,15 @@ package l7_test
 
 import (
 	"bufio"
+	"context"
 	"crypto/sha256"
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/truepacs/balancer/dataplane/l7"
@@ -155,5 +158,32 @@ func TestTCPBulk(t *testing.T) {
 	}
 	if string(got.Sum(nil)) != string(sent.Sum(nil)) {
 		t.Error("bytes were altered")
+	}
+}
+
+// broken is a connection whose first read meets a mistake in the program.
+type broken struct{ net.Conn }
+
+func (broken) Read([]byte) (int, error) { panic("for the test") }
+
+// A mistake that one direction of a connection meets cuts that connection and no other.
+func TestTCPPanicCutsOneConnection(t *testing.T) {
+	var calls atomic.Int64
+	r := newRig(t, l7.Config{Dial: func(ctx context.Context, addr netip.AddrPort) (net.Conn, error) {
+		c, err := new(net.Dialer).DialContext(ctx, "tcp", addr.String())
+		if calls.Add(1) == 2 {
+			c = broken{c}
+		}
+		return c, err
+	}}, echoTCP(t))
+	r.web().Application = model.TCPStream
+	r.apply()
+	well := dialRaw(t, r.addr())
+	if b, err := io.ReadAll(dialRaw(t, r.addr()).send("hi")); err == nil {
+		t.Errorf("the broken connection gave %q, want a reset", b)
+	}
+	well.send("hi").Conn.(*net.TCPConn).CloseWrite()
+	if b, err := io.ReadAll(well); err != nil || string(b) != "hiEND" {
+		t.Errorf("%q %v", b, err)
 	}
 }

@@ -22,13 +22,22 @@ type tunnel struct {
 // directions ended properly; then and otherwise the caller closes both connections.
 func (t *tunnel) run() (in, out int64, err error) {
 	var back error
+	var mistake any
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
+		defer func() {
+			if mistake = recover(); mistake != nil {
+				t.abort()
+			}
+		}()
 		out, back = t.carry(t.server, t.client)
 	}()
 	in, err = t.carry(t.client, t.server)
 	<-done
+	if mistake != nil {
+		panic(mistake) // where one connection's panic is survived
+	}
 	return in, out, errors.Join(err, back)
 }
 
