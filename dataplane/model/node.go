@@ -1,6 +1,9 @@
 package model
 
-import "net/netip"
+import (
+	"net/netip"
+	"time"
+)
 
 // Node is everything one host must do. The zero value is a host without work.
 type Node struct {
@@ -8,6 +11,8 @@ type Node struct {
 	VirtualIPs []VirtualIP `json:"virtualIPs,omitempty"`
 	// Services are the layer 4 virtual services of this director's kernel.
 	Services []VirtualService `json:"services,omitempty"`
+	// Timeouts are the idle timeouts of IPVS, one set for the host.
+	Timeouts IPVSTimeouts `json:"timeouts,omitzero"`
 	// Targets are the servers of layer 4 services, to be checked by the agent. The proxy
 	// checks its own, see Proxy.Targets.
 	Targets []Target `json:"targets,omitempty"`
@@ -17,12 +22,22 @@ type Node struct {
 	Proxy Proxy `json:"proxy"`
 }
 
+// IPVSTimeouts are idle times after which IPVS forgets a connection; 0: the kernel's value stays.
+type IPVSTimeouts struct {
+	// TCP is that of established connections.
+	TCP time.Duration `json:"tcp,omitempty"`
+	// TCPFin is that of connections that one side has closed.
+	TCPFin time.Duration `json:"tcpFin,omitempty"`
+	// UDP is that of UDP.
+	UDP time.Duration `json:"udp,omitempty"`
+}
+
 // VirtualIP is an address that a director holds on an interface and announces.
 type VirtualIP struct {
 	// Key identifies the address: namespace/balancer/name. Two balancers that use one address
 	// share the first one's entry.
 	Key string `json:"key"`
-	// Address is the virtual IP address, held with a host prefix (/32).
+	// Address is the virtual IP address, held with a host prefix (/32 or /128).
 	Address netip.Addr `json:"address"`
 	// Interface is the name of the interface that holds it.
 	Interface string `json:"interface"`
@@ -30,7 +45,8 @@ type VirtualIP struct {
 
 // LoopbackVIP is an address that a real server accepts without answering ARP for it.
 type LoopbackVIP struct {
-	// Address is the virtual IP address; it is put on the loopback interface as /32.
+	// Address is the virtual IP address; it is put on the loopback interface as /32 or
+	// /128.
 	Address netip.Addr `json:"address"`
 	// Interface is the interface that faces the director; its arp_ignore and arp_announce are
 	// set before the address is added (Documentation/networking/ip-sysctl.rst of the kernel).
