@@ -1,0 +1,73 @@
+package preflight
+
+import (
+	"net"
+	"net/netip"
+)
+
+// Facts are what was seen on this host and its segment.
+type Facts struct {
+	// Interfaces are the interfaces that are up, without lo.
+	Interfaces []Interface
+	// Sockets are the listening TCP sockets of this host.
+	Sockets []Socket
+	// Forwarding says that the host forwards IPv4 (net.ipv4.ip_forward).
+	Forwarding bool
+	// IPVS is what the kernel's load balancer holds that is not ours.
+	IPVS ForeignIPVS
+	// Neighbours are the hosts that answer for a virtual IP on the segment, by address. This host
+	// is none of them.
+	Neighbours map[netip.Addr][]net.HardwareAddr
+	// Servers is what is known of real servers by their own address.
+	Servers map[netip.Addr]Server
+	// Through are virtual IPs whose replies came to this host although the servers should send
+	// them to the clients themselves, with the MAC address they came from.
+	Through map[netip.Addr]net.HardwareAddr
+	// Altered are firewall marks of services that packets had lost when IPVS saw them.
+	Altered map[uint32]bool
+	// ClusterAddresses are addresses that a Service of the cluster uses, with the Service's name.
+	ClusterAddresses map[netip.Addr]string
+}
+
+// Interface is a network interface.
+type Interface struct {
+	Name string
+	MTU  int
+	// Addresses are its own addresses with their networks.
+	Addresses []netip.Prefix
+	// LRO says that the interface merges received packets (ETH_FLAG_LRO, linux/ethtool.h).
+	LRO bool
+	// RPFilter is the source check in force: the larger of net.ipv4.conf.all.rp_filter and the
+	// interface's own; 1 is strict.
+	RPFilter int
+}
+
+// Socket is a listening TCP socket.
+type Socket struct {
+	// Address is where it listens; the unspecified address is a wildcard.
+	Address netip.AddrPort
+	// Program is the name of the program that holds it; empty: not known.
+	Program string
+	// Own says that it is ours.
+	Own bool
+}
+
+// ForeignIPVS is what others keep in the kernel's load balancer.
+type ForeignIPVS struct {
+	// Services are services that are not ours, as ipvsadm prints them; at most a few.
+	Services []string
+	// Count is how many there are.
+	Count int
+	// KubeProxy says that kube-proxy keeps them: its interface kube-ipvs0 is there.
+	KubeProxy bool
+}
+
+// Server is what is known of a real server.
+type Server struct {
+	// MAC is its address on the segment; nil: nobody answered for its IP address.
+	MAC net.HardwareAddr
+	// MTU is the largest packet that it answered; 0: not tried or no answer at all.
+	MTU int
+	// NoVIP are virtual IPs that the server refused on the direct-routing path.
+	NoVIP []netip.Addr
+}

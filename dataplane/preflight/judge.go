@@ -1,0 +1,276 @@
+package preflight
+
+import (
+	"bytes"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/truepacs/balancer/dataplane/model"
+)
+
+// Judge says what is wrong for a host that has to do what node says. Findings are in a fixed
+// order: the gravest first, then as node has its items.
+func Judge(node model.Node, f Facts) []Finding {
+	j := judge{node: node, facts: f}
+	for _, detect := range []func(){
+		j.owners, j.serversWithoutVIP, j.portsTaken, j.usedByServices, j.gateway, j.marks, j.forwarding,
+		j.sourceCheck, j.mtu, j.offload, j.foreign, j.serversThatCall,
+	} {
+		detect()
+	}
+	return j.found
+}
+
+type judge struct {
+	node  model.Node
+	facts Facts
+	found []Finding
+}
+
+func (j *judge) find(key, reason, format string, args ...any) {
+	j.found = append(j.found, Finding{Key: key, Reason: reason, Message: fmt.Sprintf(format, args...)})
+}
+
+func (j *judge) advise(key, reason, format string, args ...any) {
+	j.find(key, reason, format, args...)
+	j.found[len(j.found)-1].Advice = true
+}
+
+// owners: somebody else answers for a virtual IP.
+func (j *judge) owners() {
+	for _, v := range j.node.VirtualIPs {
+		for _, mac := range j.facts.Neighbours[v.Address] {
+			if name, address := j.serverWith(mac); name != "" {
+				j.find(v.Key, ReasonServerAnswersARP, "Server %s (%s, %s) answers ARP for the virtual IP %s: clients reach that one server only, past the director. "+
+					"On the server set arp_ignore=1 and arp_announce=2 for its interface and put the address on lo as /32: run the script that truepacs realserver-setup prints.",
+					name, address, mac, v.Address)
+				continue
+			}
+			j.find(v.Key, ReasonAddressOwnedByOther, "Another host (%s) answers for the virtual IP %s: two hosts have one address. "+
+				"Find it by its MAC address in the switch's table and take the address from it, or choose another virtual IP.", mac, v.Address)
+		}
+	}
+}
+
+// serverWith is the real server that has a MAC address.
+func (j *judge) serverWith(mac net.HardwareAddr) (name string, address netip.Addr) {
+	for i := range j.node.Services {
+		for _, s := range j.node.Services[i].Servers {
+			if known, there := j.facts.Servers[s.Address]; there && bytes.Equal(known.MAC, mac) {
+				return s.Name, s.Address
+			}
+		}
+	}
+	return "", netip.Addr{}
+}
+
+// serversWithoutVIP: a server of a direct-routing service that does not accept the address.
+func (j *judge) serversWithoutVIP() {
+	j.eachDirect(func(service *model.VirtualService, server model.RealServer) {
+		for _, vip := range j.facts.Servers[server.Address].NoVIP {
+			if slices.Contains(service.Addresses, vip) {
+				j.find(service.Key, ReasonServerWithoutVIP, "Server %s (%s) does not accept the virtual IP %s: what the director passes to it is refused. "+
+					"Run the script that truepacs realserver-setup prints on the server.", server.Name, server.Address, vip)
+			}
+		}
+	})
+}
+
+func (j *judge) eachDirect(visit func(*model.VirtualService, model.RealServer)) {
+	for i := range j.node.Services {
+		for _, server := range j.node.Services[i].Servers {
+			if forwarding(&j.node.Services[i], server) == model.DirectRouting {
+				visit(&j.node.Services[i], server)
+			}
+		}
+	}
+}
+
+func forwarding(service *model.VirtualService, server model.RealServer) model.Forwarding {
+	if server.Forwarding != "" {
+		return server.Forwarding
+	}
+	return service.Forwarding
+}
+
+// portsTaken: another program listens where a layer 7 listener should.
+func (j *judge) portsTaken() {
+	for _, l := range j.node.Proxy.Listeners {
+		for _, s := range j.facts.Sockets {
+			if s.Own || s.Address.Port() != l.Address.Port() || !covers(s.Address.Addr(), l.Address.Addr()) {
+				continue
+			}
+			program := s.Program
+			if program == "" {
+				program = "another program"
+			}
+			j.find(l.Service, ReasonPortTaken, "%s on this host listens on %s, so the proxy cannot listen on %s. "+
+				"Make that program listen on the host's own address only, or stop it, or give the service another port.", program, s.Address, l.Address)
+		}
+	}
+}
+
+// covers tells whether a socket on one address keeps others from listening on another one.
+func covers(socket, address netip.Addr) bool {
+	return socket == address || socket.IsUnspecified() && (socket.Is6() || address.Is4())
+}
+
+// usedByServices: MetalLB, kube-vip or a cloud gave a virtual IP to a Service of the cluster.
+func (j *judge) usedByServices() {
+	for _, v := range j.node.VirtualIPs {
+		if name := j.facts.ClusterAddresses[v.Address]; name != "" {
+			j.find(v.Key, ReasonUsedByService, "The virtual IP %s is an address of the Kubernetes Service %s (MetalLB, kube-vip, externalIPs or a load balancer's). "+
+				"Two programs would hold it: take it from the Service and out of its address pool, or choose another virtual IP.", v.Address, name)
+		}
+	}
+}
+
+// gateway: replies of servers come through the director.
+func (j *judge) gateway() {
+	for i := range j.node.Services {
+		service := &j.node.Services[i]
+		for _, vip := range service.Addresses {
+			mac, there := j.facts.Through[vip]
+			if !there || service.Forwarding != model.DirectRouting {
+				continue
+			}
+			who := mac.String()
+			if name, address := j.serverWith(mac); name != "" {
+				who = fmt.Sprintf("server %s (%s)", name, address)
+			}
+			j.find(service.Key, ReasonDirectorIsGateway, "Replies from %s of %s come through this director: it is the server's gateway, so it carries every image as well. "+
+				"Give the server the real router as its default gateway.", vip, who)
+		}
+	}
+}
+
+// marks: something between nftables and IPVS changes firewall marks.
+func (j *judge) marks() {
+	for i := range j.node.Services {
+		if s := &j.node.Services[i]; j.facts.Altered[s.Mark] {
+			j.find(s.Key, ReasonMarksAltered, "Packets of this service lose their firewall mark %#x before the kernel's load balancer sees them: another program (a network plug-in, for example) rewrites marks. "+
+				"Make it leave the bits 0x%08x alone, or set another range in the installation's settings.", s.Mark, uint32(0xff000000))
+		}
+	}
+}
+
+// forwarding: NAT needs the host to forward.
+func (j *judge) forwarding() {
+	if j.facts.Forwarding {
+		return
+	}
+	for i := range j.node.Services {
+		if s := &j.node.Services[i]; s.Forwarding == model.NAT || s.Forwarding == model.SNAT {
+			j.find(s.Key, ReasonForwardingOff, "This host does not forward packets, which mode %s needs: set net.ipv4.ip_forward=1 (and net.ipv6.conf.all.forwarding=1 for IPv6) in /etc/sysctl.d.", s.Forwarding)
+		}
+	}
+}
+
+// sourceCheck: a strict source check drops packets whose answer would take another way.
+func (j *judge) sourceCheck() {
+	for _, v := range j.node.VirtualIPs {
+		i := j.interfaceOf(v.Interface)
+		if i == nil || i.RPFilter != 1 || !v.Address.Is4() || !j.foreignRouted(i) {
+			continue
+		}
+		j.find(v.Key, ReasonStrictSourceCheck, "Interface %s checks sources strictly (rp_filter=1): packets of clients whose answers leave by another interface are dropped without a trace. "+
+			"Set net.ipv4.conf.%s.rp_filter=2 in /etc/sysctl.d.", i.Name, i.Name)
+	}
+}
+
+func (j *judge) interfaceOf(name string) *Interface {
+	for i := range j.facts.Interfaces {
+		if j.facts.Interfaces[i].Name == name {
+			return &j.facts.Interfaces[i]
+		}
+	}
+	return nil
+}
+
+// foreignRouted tells whether the host has another interface by which an answer could leave.
+func (j *judge) foreignRouted(own *Interface) bool {
+	return slices.ContainsFunc(j.facts.Interfaces, func(i Interface) bool {
+		return i.Name != own.Name && len(i.Addresses) > 0
+	})
+}
+
+// mtu: a server that cannot take packets as large as the director sends.
+func (j *judge) mtu() {
+	said := map[netip.Addr]bool{}
+	j.eachDirect(func(service *model.VirtualService, server model.RealServer) {
+		i := j.facing(server.Address)
+		known := j.facts.Servers[server.Address]
+		if i == nil || known.MTU == 0 || known.MTU >= i.MTU || said[server.Address] {
+			return
+		}
+		said[server.Address] = true
+		j.find(service.Key, ReasonMTUMismatch, "Server %s (%s) takes packets of %d bytes at most, interface %s of this director sends up to %d: large images stall. "+
+			"Give both and the switch between them the same MTU.", server.Name, server.Address, known.MTU, i.Name, i.MTU)
+	})
+}
+
+// facing is the interface on whose network an address is.
+func (j *judge) facing(address netip.Addr) *Interface {
+	for i := range j.facts.Interfaces {
+		for _, p := range j.facts.Interfaces[i].Addresses {
+			if p.Contains(address) {
+				return &j.facts.Interfaces[i]
+			}
+		}
+	}
+	return nil
+}
+
+// offload: merged packets are too large to be passed on.
+func (j *judge) offload() {
+	if len(j.node.Services) == 0 {
+		return
+	}
+	for _, i := range j.facts.Interfaces {
+		if i.LRO {
+			j.find("", ReasonReceiveOffload, "Interface %s merges received packets (large receive offload), and a director cannot pass merged packets on: transfers stall. "+
+				"Switch it off: ethtool -K %s lro off, and in the interface's configuration.", i.Name, i.Name)
+		}
+	}
+}
+
+// foreign: somebody else programmes the kernel's load balancer.
+func (j *judge) foreign() {
+	switch f := j.facts.IPVS; {
+	case len(j.node.Services) == 0:
+	case f.KubeProxy:
+		j.find("", ReasonKubeProxyIPVS, "kube-proxy runs in IPVS mode on this node (%d services of its own). Timeouts and settings of IPVS are one set for the node, and kube-proxy sets them too. "+
+			"Run kube-proxy in nftables or iptables mode on directors.", f.Count)
+	case f.Count > 0:
+		j.advise("", ReasonForeignIPVS, "Another program keeps %d services in the kernel's load balancer, for example %s. They are left alone. "+
+			"If nobody needs them (an earlier keepalived or ldirectord?), stop that program and remove them by ipvsadm -D.", f.Count, strings.Join(f.Services, "; "))
+	}
+}
+
+// serversThatCall: a server that holds a virtual IP on lo reaches itself there, not the proxy.
+func (j *judge) serversThatCall() {
+	for _, l := range j.node.Proxy.Listeners {
+		j.eachDirect(func(service *model.VirtualService, server model.RealServer) {
+			if !slices.Contains(service.Addresses, l.Address.Addr()) || slices.ContainsFunc(j.found, func(f Finding) bool {
+				return f.Key == l.Service && f.Reason == ReasonServersCallVIP
+			}) || !j.callsBack(l, server) {
+				return
+			}
+			j.advise(l.Service, ReasonServersCallVIP, "Server %s (%s) holds %s itself for direct routing (service %s), so what its own software asks of %s reaches itself and not the proxy. "+
+				"If it calls that address, use another virtual IP for the layer 7 service.", server.Name, server.Address, l.Address.Addr(), service.Key, l.Address)
+		})
+	}
+}
+
+// callsBack tells whether the server is behind the listener too: then its software is likely to
+// call its own service by the address that everybody uses.
+func (j *judge) callsBack(l model.Listener, server model.RealServer) bool {
+	return slices.ContainsFunc(j.node.Proxy.Pools, func(p model.Pool) bool {
+		return p.Name == l.Pool && slices.ContainsFunc(p.Servers, func(s model.PoolServer) bool {
+			return s.Address.Addr() == server.Address
+		})
+	})
+}

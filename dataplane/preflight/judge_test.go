@@ -1,0 +1,115 @@
+package preflight
+
+import (
+	"net"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"github.com/truepacs/balancer/dataplane/model"
+)
+
+var (
+	vip     = netip.MustParseAddr("192.0.2.100")
+	serverA = netip.MustParseAddr("192.0.2.11")
+	macA    = net.HardwareAddr{2, 0, 0, 0, 0, 0x11}
+	other   = net.HardwareAddr{2, 0, 0, 0, 0, 0x99}
+)
+
+// director has a direct-routing service and a layer 7 service on one address, and a service that
+// translates.
+func director() model.Node {
+	pacs := []model.RealServer{{Name: "pacs-a", Address: serverA, Weight: 100}}
+	return model.Node{
+		VirtualIPs: []model.VirtualIP{{Key: "ns/b/main", Address: vip, Interface: "eth0"}},
+		Services: []model.VirtualService{
+			{Key: "ns/b/dicom", Mark: 7, Addresses: []netip.Addr{vip}, Forwarding: model.DirectRouting, Servers: pacs},
+			{Key: "ns/b/nat", Mark: 8, Addresses: []netip.Addr{vip}, Forwarding: model.NAT, Servers: pacs},
+		},
+		Proxy: model.Proxy{
+			Listeners: []model.Listener{{Service: "ns/b/web", Address: netip.AddrPortFrom(vip, 443), Pool: "ns/b/web"}},
+			Pools:     []model.Pool{{Name: "ns/b/web", Servers: []model.PoolServer{{Name: "pacs-b", Address: netip.MustParseAddrPort("192.0.2.12:8042")}}}},
+		},
+	}
+}
+
+// well is a host and a segment on which all works.
+func well() Facts {
+	return Facts{
+		Interfaces: []Interface{
+			{Name: "eth0", MTU: 1500, Addresses: []netip.Prefix{netip.MustParsePrefix("192.0.2.2/24")}, RPFilter: 2},
+			{Name: "eth1", MTU: 1500, Addresses: []netip.Prefix{netip.MustParsePrefix("198.51.100.2/24")}, RPFilter: 1},
+		},
+		Sockets: []Socket{
+			{Address: netip.MustParseAddrPort("0.0.0.0:22"), Program: "sshd"},
+			{Address: netip.MustParseAddrPort("192.0.2.100:443"), Program: "truepacs", Own: true},
+			{Address: netip.MustParseAddrPort("192.0.2.2:443"), Program: "nginx"},
+		},
+		Forwarding: true,
+		Servers:    map[netip.Addr]Server{serverA: {MAC: macA, MTU: 1500}},
+	}
+}
+
+func TestNothingIsFoundWhereAllIsWell(t *testing.T) {
+	if found := Judge(director(), well()); len(found) > 0 {
+		t.Errorf("found %+v", found)
+	}
+}
+
+func TestEveryMisconfigurationIsNamed(t *testing.T) {
+	for name, tc := range map[string]struct {
+		change func(*Facts)
+		want   Finding // Message: what it must contain, separated by |
+	}{
+		"server answers ARP": {func(f *Facts) { f.Neighbours = map[netip.Addr][]net.HardwareAddr{vip: {macA}} },
+			Finding{Key: "ns/b/main", Reason: ReasonServerAnswersARP, Message: "pacs-a (192.0.2.11, 02:00:00:00:00:11)|realserver-setup"}},
+		"other owner": {func(f *Facts) { f.Neighbours = map[netip.Addr][]net.HardwareAddr{vip: {other}} },
+			Finding{Key: "ns/b/main", Reason: ReasonAddressOwnedByOther, Message: "02:00:00:00:00:99|192.0.2.100"}},
+		"server without the address": {func(f *Facts) { f.Servers[serverA] = Server{MAC: macA, NoVIP: []netip.Addr{vip}} },
+			Finding{Key: "ns/b/dicom", Reason: ReasonServerWithoutVIP, Message: "pacs-a (192.0.2.11)|realserver-setup"}},
+		"port taken by a wildcard": {func(f *Facts) {
+			f.Sockets = append(f.Sockets, Socket{Address: netip.MustParseAddrPort("[::]:443"), Program: "apache2"})
+		}, Finding{Key: "ns/b/web", Reason: ReasonPortTaken, Message: "apache2|[::]:443"}},
+		"address of a Service": {func(f *Facts) { f.ClusterAddresses = map[netip.Addr]string{vip: "web/portal"} },
+			Finding{Key: "ns/b/main", Reason: ReasonUsedByService, Message: "web/portal"}},
+		"replies through the director": {func(f *Facts) { f.Through = map[netip.Addr]net.HardwareAddr{vip: macA} },
+			Finding{Key: "ns/b/dicom", Reason: ReasonDirectorIsGateway, Message: "pacs-a|default gateway"}},
+		"marks altered": {func(f *Facts) { f.Altered = map[uint32]bool{7: true} },
+			Finding{Key: "ns/b/dicom", Reason: ReasonMarksAltered, Message: "0x7"}},
+		"forwarding off": {func(f *Facts) { f.Forwarding = false },
+			Finding{Key: "ns/b/nat", Reason: ReasonForwardingOff, Message: "net.ipv4.ip_forward=1"}},
+		"strict source check": {func(f *Facts) { f.Interfaces[0].RPFilter = 1 },
+			Finding{Key: "ns/b/main", Reason: ReasonStrictSourceCheck, Message: "net.ipv4.conf.eth0.rp_filter=2"}},
+		"MTU": {func(f *Facts) { f.Servers[serverA] = Server{MAC: macA, MTU: 1400} },
+			Finding{Key: "ns/b/dicom", Reason: ReasonMTUMismatch, Message: "1400|1500|eth0"}},
+		"LRO": {func(f *Facts) { f.Interfaces[1].LRO = true },
+			Finding{Reason: ReasonReceiveOffload, Message: "ethtool -K eth1 lro off"}},
+		"foreign IPVS": {func(f *Facts) { f.IPVS = ForeignIPVS{Services: []string{"TCP 192.0.2.7:80 rr"}, Count: 3} },
+			Finding{Reason: ReasonForeignIPVS, Message: "3 services|TCP 192.0.2.7:80 rr", Advice: true}},
+		"kube-proxy": {func(f *Facts) { f.IPVS = ForeignIPVS{Count: 9, KubeProxy: true} },
+			Finding{Reason: ReasonKubeProxyIPVS, Message: "9 services|nftables"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			facts := well()
+			tc.change(&facts)
+			found := Judge(director(), facts)
+			if len(found) != 1 || found[0].Key != tc.want.Key || found[0].Reason != tc.want.Reason || found[0].Advice != tc.want.Advice {
+				t.Fatalf("found %+v", found)
+			}
+			for _, part := range strings.Split(tc.want.Message, "|") {
+				if !strings.Contains(found[0].Message, part) {
+					t.Errorf("%q does not say %q", found[0].Message, part)
+				}
+			}
+		})
+	}
+}
+
+func TestServerThatHoldsTheAddressOfItsOwnProxy(t *testing.T) {
+	node := director()
+	node.Proxy.Pools[0].Servers[0].Address = netip.AddrPortFrom(serverA, 8042)
+	found := Judge(node, well())
+	if len(found) != 1 || found[0].Reason != ReasonServersCallVIP || !found[0].Advice || found[0].Key != "ns/b/web" {
+		t.Errorf("found %+v", found)
+	}
+}
