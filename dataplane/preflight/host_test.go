@@ -1,0 +1,102 @@
+package preflight
+
+import (
+	"encoding/binary"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/truepacs/balancer/dataplane/model"
+	"golang.org/x/sys/unix"
+)
+
+func TestSocketsOfThisHost(t *testing.T) {
+	l, err := net.Listen("tcp4", "0.0.0.0:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	at := netip.MustParseAddrPort(l.Addr().String())
+	node := model.Node{Proxy: model.Proxy{Listeners: []model.Listener{{Address: netip.AddrPortFrom(vip, at.Port())}}}}
+	found, err := Host{}.Sockets(node)
+	if err != nil {
+		t.Fatal(err)
+	}
+	self, err := os.ReadFile("/proc/self/comm")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(found) != 1 || found[0].Address != at || found[0].Program+"\n" != string(self) {
+		t.Errorf("found %+v", found)
+	}
+}
+
+func TestSettingsOfThisHost(t *testing.T) {
+	dir := t.TempDir()
+	for name, value := range map[string]string{
+		"all/rp_filter": "0", "eth0/rp_filter": "1", "lo/rp_filter": "2", "kube-ipvs0/rp_filter": "0",
+	} {
+		path := filepath.Join(dir, "sys/net/ipv4/conf", name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(value+"\n"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	h := Host{Procfs: dir}
+	if i, err := h.Interface(Interface{Name: "lo"}); err != nil || i.RPFilter != 2 || i.LRO {
+		t.Errorf("got %+v, %v", i, err)
+	}
+	if !h.KubeProxy() || (Host{Procfs: t.TempDir()}).KubeProxy() {
+		t.Error("kube-proxy is told wrongly")
+	}
+	if _, err := h.Forwarding(); err == nil {
+		t.Error("a setting that is not there was read")
+	}
+}
+
+func TestLargestPacketOnLoopback(t *testing.T) {
+	got, err := Host{}.MTU(t.Context(), netip.MustParseAddr("127.0.0.1"), 1500)
+	if err != nil || got != 1500 {
+		t.Errorf("got %d, %v", got, err)
+	}
+}
+
+func TestAnswersOfNeighboursAreTold(t *testing.T) {
+	request := echoRequest(7, 1500, 100)
+	if onesSum(request) != 0xffff {
+		t.Errorf("checksum %#x", onesSum(request))
+	}
+	reply := append(make([]byte, ipHeader), request...)
+	reply[0], reply[ipHeader] = 0x45, 0
+	other := append([]byte(nil), reply...)
+	other[ipHeader+5]++
+	for name, tc := range map[string]struct {
+		packet []byte
+		want   bool
+	}{
+		"answer": {reply, true}, "request": {append(reply[:ipHeader:ipHeader], request...), false}, "another's": {other, false},
+		"cut": {reply[:50], false}, "empty": {nil, false}, "bad header": {[]byte{0x4f, 21: 0}, false},
+	} {
+		if got := answers(tc.packet, request); got != tc.want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}
+
+func FuzzDiag(f *testing.F) {
+	good := make([]byte, diagMessageLength)
+	good[0] = unix.AF_INET
+	binary.BigEndian.PutUint16(good[4:], 443)
+	f.Add(good)
+	f.Add(good[:40])
+	f.Fuzz(func(t *testing.T, b []byte) {
+		l, err := parseDiag(b)
+		if err == nil && !l.address.IsValid() {
+			t.Errorf("%v", l)
+		}
+	})
+}

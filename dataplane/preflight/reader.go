@@ -1,0 +1,81 @@
+package preflight
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/truepacs/balancer/dataplane/model"
+)
+
+// Host reads facts of this host. The zero value reads the host that it runs on.
+type Host struct {
+	// Procfs is where proc is mounted; empty: /proc.
+	Procfs string
+}
+
+func (h Host) procfs() string {
+	if h.Procfs == "" {
+		return "/proc"
+	}
+	return h.Procfs
+}
+
+// Interface completes what is known of an interface: name, MTU and addresses are the caller's.
+func (h Host) Interface(i Interface) (Interface, error) {
+	all, errAll := h.sysctl("net/ipv4/conf/all/rp_filter")
+	own, errOwn := h.sysctl("net/ipv4/conf/" + i.Name + "/rp_filter")
+	lro, errLRO := mergesReceived(i.Name)
+	i.RPFilter, i.LRO = max(all, own), lro
+	return i, errors.Join(errAll, errOwn, errLRO)
+}
+
+// Forwarding tells whether the host forwards IPv4.
+func (h Host) Forwarding() (bool, error) {
+	value, err := h.sysctl("net/ipv4/ip_forward")
+	return value != 0, err
+}
+
+func (h Host) sysctl(name string) (int, error) {
+	text, err := os.ReadFile(filepath.Join(h.procfs(), "sys", name))
+	if err != nil {
+		return 0, fmt.Errorf("read a setting: %w", err)
+	}
+	value, err := strconv.Atoi(strings.TrimSpace(string(text)))
+	if err != nil {
+		return 0, fmt.Errorf("read %s: %w", name, err)
+	}
+	return value, nil
+}
+
+// Sockets returns the sockets of all programs on the ports of layer 7 listeners.
+func (h Host) Sockets(node model.Node) ([]Socket, error) {
+	ports := map[uint16]bool{}
+	for _, l := range node.Proxy.Listeners {
+		ports[l.Address.Port()] = true
+	}
+	if len(ports) == 0 {
+		return nil, nil
+	}
+	return sockets(ports, h.procfs())
+}
+
+// KubeProxy tells whether kube-proxy runs in IPVS mode here, by the interface that it makes.
+func (h Host) KubeProxy() bool {
+	_, err := os.Stat(filepath.Join(h.procfs(), "sys/net/ipv4/conf/kube-ipvs0"))
+	return err == nil
+}
+
+// MTU is the largest packet in bytes that a server of the same segment answers, at most largest;
+// 0: it does not answer, as a firewall may have it.
+func (Host) MTU(ctx context.Context, server netip.Addr, largest int) (int, error) {
+	if !server.Is4() {
+		return 0, nil
+	}
+	return largestAnswered(ctx, server, largest)
+}
