@@ -1,25 +1,52 @@
 package agent
 
 import (
-	"slices"
+	"time"
 
 	"github.com/truepacs/balancer/dataplane/model"
+	"github.com/truepacs/balancer/dataplane/weights"
 )
 
-// weigh returns the services as the kernel shall have them: a server that is down, or whose
-// checks have not decided yet, has weight 0. It keeps its established connections that way and
-// gets no new ones.
-func weigh(services []model.VirtualService, verdicts map[string]model.Verdict) []model.VirtualService {
-	out := slices.Clone(services)
-	for i := range out {
-		out[i].Servers = slices.Clone(out[i].Servers)
-		for j := range out[i].Servers {
-			server := &out[i].Servers[j]
-			if server.Target != "" && !verdicts[server.Target].Healthy {
-				server.Weight = 0
-			}
-		}
+// signaller is what a Checker may offer beside verdicts: what agents on the servers ask for.
+type signaller interface {
+	Signals() map[string]weights.Signal
+}
+
+// weigher weighs services and remembers what that needs: which servers have just come back, which
+// services are on their fallback servers. The zero value is ready. It is not safe for concurrent use.
+type weigher struct {
+	cfg    weights.Config
+	memory weights.Memory
+}
+
+// weigh returns the services as the kernel shall have them, and when it wants to be called again if
+// nothing else happens; zero: never. A server that shall get no new connections has weight 0 and
+// keeps its established ones.
+func (w *weigher) weigh(services []model.VirtualService, signals map[string]weights.Signal, now time.Time) ([]model.VirtualService, time.Time) {
+	r := weights.Decide(w.cfg, services, signals, w.memory, now)
+	w.memory = r.Memory
+	return r.Services, r.Next
+}
+
+// signalsOf joins verdicts with what the checker's agents say, if it knows.
+func signalsOf(verdicts map[string]model.Verdict, checker Checker) map[string]weights.Signal {
+	said := map[string]weights.Signal{}
+	if s, ok := checker.(signaller); ok {
+		said = s.Signals()
 	}
+	all := make(map[string]weights.Signal, len(verdicts))
+	for key, v := range verdicts {
+		signal := said[key]
+		signal.Healthy = v.Healthy
+		all[key] = signal
+	}
+	return all
+}
+
+// weigh is weigher.weigh without memory: no slow start, and fail-back at once.
+func weigh(services []model.VirtualService, verdicts map[string]model.Verdict) []model.VirtualService {
+	var w weigher
+	out, _ := w.weigh(services, signalsOf(verdicts, nil), time.Time{})
 	return out
 }
 

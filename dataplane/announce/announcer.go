@@ -32,7 +32,7 @@ type Announcer struct {
 
 	mu      sync.Mutex
 	entries map[entryKey]*entry
-	ports   map[string]*port
+	ports   map[portKey]*port
 	closed  bool
 }
 
@@ -41,11 +41,20 @@ type entryKey struct {
 	name    string
 }
 
+// port returns which port announces the address.
+func (k entryKey) port() portKey { return portKey{k.name, kindOf(k.address)} }
+
 // entry is one address; sent counts announcements, due is the time of the next, zero for none.
 type entry struct {
 	sent    int
 	due     time.Time
 	failing bool
+}
+
+// portKey names a port.
+type portKey struct {
+	name string
+	kind Kind
 }
 
 // port is an open port with what was known of its interface then.
@@ -65,7 +74,7 @@ func New(config Config) *Announcer {
 		stop:    make(chan struct{}),
 		done:    make(chan struct{}),
 		entries: map[entryKey]*entry{},
-		ports:   map[string]*port{},
+		ports:   map[portKey]*port{},
 	}
 	go a.run()
 	return a
@@ -90,8 +99,8 @@ func (a *Announcer) Set(ctx context.Context, all []model.VirtualIP) error {
 		return ErrClosed
 	}
 	next := map[entryKey]*entry{}
-	fresh := map[string]bool{} // interfaces whose port is new
-	failed := map[string]error{}
+	fresh := map[portKey]bool{} // ports that are new
+	failed := map[portKey]error{}
 	a.refreshPorts(all, fresh, failed)
 	var errs []error
 	for _, vip := range all {
@@ -101,7 +110,7 @@ func (a *Announcer) Set(ctx context.Context, all []model.VirtualIP) error {
 		}
 		key := entryKey{vip.Address, vip.Interface}
 		next[key] = a.entries[key]
-		if next[key] == nil || fresh[vip.Interface] {
+		if next[key] == nil || fresh[key.port()] {
 			next[key] = &entry{due: time.Now().Add(a.config.Schedule.Burst[0])}
 		}
 	}
@@ -111,48 +120,50 @@ func (a *Announcer) Set(ctx context.Context, all []model.VirtualIP) error {
 }
 
 // refreshPorts opens and closes ports so that each interface that is named has one for its
-// present number and MAC address.
-func (a *Announcer) refreshPorts(all []model.VirtualIP, fresh map[string]bool, failed map[string]error) {
-	wanted := map[string]bool{}
+// present number and MAC address and each family.
+func (a *Announcer) refreshPorts(all []model.VirtualIP, fresh map[portKey]bool, failed map[portKey]error) {
+	wanted := map[portKey]bool{}
 	for _, vip := range all {
-		if wanted[vip.Interface] {
+		key := entryKey{vip.Address, vip.Interface}.port()
+		if wanted[key] || !usable(vip.Address) {
 			continue
 		}
-		wanted[vip.Interface] = true
-		opened, err := a.refreshPort(vip.Interface)
+		wanted[key] = true
+		opened, err := a.refreshPort(key)
 		if err != nil {
-			failed[vip.Interface] = err
+			failed[key] = err
 		}
-		fresh[vip.Interface] = opened
+		fresh[key] = opened
 	}
-	for name := range a.ports {
-		if !wanted[name] || failed[name] != nil {
-			a.closePort(name)
+	for key := range a.ports {
+		if !wanted[key] || failed[key] != nil {
+			a.closePort(key)
 		}
 	}
 }
 
-func (a *Announcer) refreshPort(name string) (opened bool, err error) {
-	at, err := a.config.Network.Interface(name)
+func (a *Announcer) refreshPort(key portKey) (opened bool, err error) {
+	at, err := a.config.Network.Interface(key.name)
 	if err != nil {
 		return false, err
 	}
-	if old, there := a.ports[name]; there && old.at.Index == at.Index && old.at.MAC == at.MAC {
+	if old, there := a.ports[key]; there && old.at.Index == at.Index && old.at.MAC == at.MAC {
+		old.at = at
 		return false, nil
 	}
-	a.closePort(name)
-	p, err := a.config.Network.Open(name, false)
+	a.closePort(key)
+	p, err := a.config.Network.Open(key.name, key.kind, nil)
 	if err != nil {
 		return false, err
 	}
-	a.ports[name] = &port{Port: p, at: at}
+	a.ports[key] = &port{Port: p, at: at}
 	return true, nil
 }
 
-func (a *Announcer) closePort(name string) {
-	if p, there := a.ports[name]; there {
+func (a *Announcer) closePort(key portKey) {
+	if p, there := a.ports[key]; there {
 		_ = p.Close()
-		delete(a.ports, name)
+		delete(a.ports, key)
 	}
 }
 
@@ -175,8 +186,8 @@ func (a *Announcer) Close() error {
 	<-a.done
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	for name := range a.ports {
-		a.closePort(name)
+	for key := range a.ports {
+		a.closePort(key)
 	}
 	return nil
 }
@@ -238,9 +249,12 @@ func (a *Announcer) announce(key entryKey, e *entry, now time.Time) {
 }
 
 func (a *Announcer) send(key entryKey) error {
-	p := a.ports[key.name]
+	p := a.ports[key.port()]
+	if key.address.Is6() {
+		return p.Send(groupMAC(allNodes()), neighborAnnouncement(p.at.MAC, key.address, p.at.Router).Append(nil))
+	}
 	for _, packet := range announcements(p.at.MAC, key.address) {
-		if err := p.Send(packet.Append(nil)); err != nil {
+		if err := p.Send(everybody(), packet.Append(nil)); err != nil {
 			return err
 		}
 	}

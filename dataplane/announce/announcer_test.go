@@ -19,6 +19,8 @@ import (
 var (
 	macA = announce.MAC{2, 0, 0, 0, 0, 1}
 	macB = announce.MAC{2, 0, 0, 0, 0, 2}
+	macC = announce.MAC{2, 0, 0, 0, 0, 3}
+	macD = announce.MAC{2, 0, 0, 0, 0, 0x44}
 	macX = announce.MAC{2, 0, 0, 0, 0, 0x99}
 )
 
@@ -152,14 +154,14 @@ func TestFailedAnnouncementsDoNotCount(t *testing.T) {
 func TestBadItemsDoNotStopTheOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
-		err := b.Set(t.Context(), []model.VirtualIP{vip("192.0.2.1", "absent"), vip("2001:db8::1", "tp0"), vip("192.0.2.3", "tp0")})
+		err := b.Set(t.Context(), []model.VirtualIP{vip("192.0.2.1", "absent"), vip("::ffff:192.0.2.9", "tp0"), vip("192.0.2.3", "tp0")})
 		items, rest := model.ItemErrors(err)
 		got := map[string]string{}
 		for key, item := range items {
 			got[key] = item.Reason
 		}
 		want := map[string]string{
-			"imaging/radiology/192.0.2.1": announce.ReasonInterfaceNotFound, "imaging/radiology/2001:db8::1": announce.ReasonKernelRefused,
+			"imaging/radiology/192.0.2.1": announce.ReasonInterfaceNotFound, "imaging/radiology/::ffff:192.0.2.9": announce.ReasonKernelRefused,
 		}
 		if diff := cmp.Diff(want, got); diff != "" || rest != nil {
 			t.Errorf("item errors (-want +got), rest %v:\n%s", rest, diff)
@@ -199,5 +201,43 @@ func TestEndedContextChangesNothing(t *testing.T) {
 		}
 		time.Sleep(time.Minute)
 		b.wantSent(t)
+	})
+}
+
+// TestIPv6IsAdvertised follows the same times as IPv4 on a port of its own.
+func TestIPv6IsAdvertised(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		both := []model.VirtualIP{vip("2001:db8::100", "tp0"), vip("192.0.2.100", "tp0")}
+		b.mustSet(t, both...)
+		time.Sleep(1500 * time.Millisecond)
+		b.fake.SetInterface("tp0", announce.Interface{Index: 2, MAC: macA, Up: true, Router: true})
+		b.mustSet(t, both...)
+		time.Sleep(1500 * time.Millisecond)
+		want := announce.Neighbor{
+			Type: announce.Advertisement, Source: askedIPv6, Destination: netip.MustParseAddr("ff02::1"), Target: askedIPv6,
+			LinkLayer: macA, Override: true,
+		}
+		var times []string
+		for _, s := range b.fake.Sent() {
+			if s.Kind != announce.NDP {
+				continue
+			}
+			times = append(times, s.At.Sub(b.start).String())
+			want.Router = s.At.Sub(b.start) > 1500*time.Millisecond
+			if diff := cmp.Diff(want, s.Neighbor, cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); diff != "" || s.To != (announce.MAC{0x33, 0x33, 0, 0, 0, 1}) {
+				t.Errorf("advertised to %x (-want +got):\n%s", s.To, diff)
+			}
+		}
+		if diff := cmp.Diff([]string{"0s", "1s", "2s"}, times); diff != "" {
+			t.Errorf("times (-want +got):\n%s", diff)
+		}
+		if len(b.fake.Sent()) != 9 || b.fake.OpenPorts() != 2 {
+			t.Errorf("%d packets through %d ports, want 9 through 2", len(b.fake.Sent()), b.fake.OpenPorts())
+		}
+		b.mustSet(t, both[1])
+		if b.fake.OpenPorts() != 1 {
+			t.Errorf("%d ports are open, want 1", b.fake.OpenPorts())
+		}
 	})
 }

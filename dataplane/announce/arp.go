@@ -26,6 +26,9 @@ const (
 // MAC is an Ethernet address.
 type MAC [6]byte
 
+// everybody is the Ethernet address of every host of a link.
+func everybody() MAC { return MAC{0xff, 0xff, 0xff, 0xff, 0xff, 0xff} }
+
 // Packet is an ARP packet for IPv4 over Ethernet.
 type Packet struct {
 	Operation Operation

@@ -3,6 +3,7 @@ package announce
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"syscall"
 
 	"github.com/truepacs/balancer/dataplane/model"
@@ -14,14 +15,17 @@ const (
 	ReasonInterfaceNotFound = "InterfaceNotFound"
 )
 
-var errIPv4Only = errors.New("this version announces IPv4 addresses only")
+var errNoAddress = errors.New("no address that an interface can hold: write an IPv4 or IPv6 address without zone")
 
-// refused returns why a virtual IP is not announced, nil if it is; failed are interfaces.
-func refused(vip model.VirtualIP, failed map[string]error) error {
-	err := failed[vip.Interface]
+// usable tells whether an address can be announced or asked for.
+func usable(a netip.Addr) bool { return a.IsValid() && !a.Is4In6() && a.Zone() == "" }
+
+// refused returns why a virtual IP is not announced, nil if it is; failed are ports.
+func refused(vip model.VirtualIP, failed map[portKey]error) error {
+	err := failed[portKey{vip.Interface, kindOf(vip.Address)}]
 	switch {
-	case !vip.Address.Is4():
-		return &model.ItemError{Key: vip.Key, Reason: ReasonKernelRefused, Err: fmt.Errorf("announce %s: %w", vip.Address, errIPv4Only)}
+	case !usable(vip.Address):
+		return &model.ItemError{Key: vip.Key, Reason: ReasonKernelRefused, Err: fmt.Errorf("announce %s: %w", vip.Address, errNoAddress)}
 	case err == nil:
 		return nil
 	}

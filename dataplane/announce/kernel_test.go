@@ -94,6 +94,8 @@ func TestProbeOnTheWire(t *testing.T) {
 	}
 }
 
+var broadcast = announce.MAC{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}
+
 // stranger is the host's network, of whose interfaces only tp0 counts as the host's own.
 type stranger struct{ announce.Sockets }
 
@@ -113,14 +115,14 @@ func TestOwnInterfacesDoNotCount(t *testing.T) {
 
 func TestReceiveEndsWithItsContext(t *testing.T) {
 	wire(t)
-	port, err := announce.Sockets{}.Open("tp0", true)
+	port, err := announce.Sockets{}.Open("tp0", announce.ARP, &announce.Listen{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer port.Close()
 	ctx, cancel := context.WithCancel(t.Context())
 	time.AfterFunc(20*time.Millisecond, cancel)
-	if _, err := port.Receive(ctx, make([]byte, 64)); !errors.Is(err, context.DeadlineExceeded) {
+	if _, _, err := port.Receive(ctx, make([]byte, 64)); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -128,23 +130,23 @@ func TestReceiveEndsWithItsContext(t *testing.T) {
 // TestSendOnlyPortsHearNothing: their buffers must not fill up with the network's ARP.
 func TestSendOnlyPortsHearNothing(t *testing.T) {
 	conn := wire(t)
-	deaf, err := announce.Sockets{}.Open("tp1", false)
+	deaf, err := announce.Sockets{}.Open("tp1", announce.ARP, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer deaf.Close()
-	near, err := announce.Sockets{}.Open("tp0", true)
+	near, err := announce.Sockets{}.Open("tp0", announce.ARP, &announce.Listen{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer near.Close()
-	if err := near.Send(announce.Packet{Operation: announce.Request, SenderMAC: macA, SenderIP: asked, TargetIP: asked}.Append(nil)); err != nil {
+	if err := near.Send(broadcast, announce.Packet{Operation: announce.Request, SenderMAC: macA, SenderIP: asked, TargetIP: asked}.Append(nil)); err != nil {
 		t.Fatal(err)
 	}
 	frame(t, conn) // it has arrived
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 	defer cancel()
-	if n, err := deaf.Receive(ctx, make([]byte, 64)); err == nil {
+	if n, _, err := deaf.Receive(ctx, make([]byte, 64)); err == nil {
 		t.Errorf("received %d bytes", n)
 	}
 }

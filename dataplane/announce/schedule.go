@@ -16,7 +16,8 @@ type Schedule struct {
 
 // DefaultSchedule returns the schedule unless configured otherwise. RFC 5227 section 2.3 asks
 // for two announcements two seconds apart; the first is repeated sooner and the last comes later
-// for switches whose ports take a while to forward.
+// for switches whose ports take a while to forward. IPv6 addresses follow the same times; RFC 4861
+// section 10 has three advertisements one second apart.
 func DefaultSchedule() Schedule {
 	return Schedule{
 		Burst:   []time.Duration{0, time.Second, 2 * time.Second, 5 * time.Second},

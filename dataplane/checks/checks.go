@@ -6,18 +6,40 @@ import (
 	"github.com/go-logr/logr"
 
 	"github.com/truepacs/balancer/dataplane/health"
+	"github.com/truepacs/balancer/dataplane/health/agentcheck"
 	"github.com/truepacs/balancer/dataplane/model"
+	"github.com/truepacs/balancer/dataplane/weights"
 )
 
 // Checks checks the targets it was last given. Make it with New.
 type Checks struct{ monitor *health.Monitor }
 
-// New starts without targets. onChange is told each verdict that changes, one at a time.
-func New(log logr.Logger, onChange func(key string, v model.Verdict)) *Checks {
-	return &Checks{monitor: health.NewMonitor(health.Config{
+// Option adds what not every host has.
+type Option func(*health.Config)
+
+// Programs makes checks of type External run programs by run (dataplane/health/external). Without
+// it they report that they are off.
+func Programs(run health.RunProgram) Option {
+	return func(c *health.Config) { c.RunProgram = run }
+}
+
+// Direct makes checks of virtual IP addresses connect by dial (dataplane/health/direct). Without it
+// they report a fault of this host.
+func Direct(dial health.DialVia) Option {
+	return func(c *health.Config) { c.DialVia = dial }
+}
+
+// New starts without targets. onChange is told each verdict that changes, also by what an agent on
+// the server asks for, one at a time.
+func New(log logr.Logger, onChange func(key string, v model.Verdict), options ...Option) *Checks {
+	cfg := health.Config{
 		Log:      log,
 		OnChange: func(key string, v health.Verdict) { onChange(key, verdict(v)) },
-	})}
+	}
+	for _, o := range options {
+		o(&cfg)
+	}
+	return &Checks{monitor: health.NewMonitor(cfg)}
 }
 
 // Set replaces the whole set of targets. healthy names the new ones that count as healthy until
@@ -41,6 +63,22 @@ func (c *Checks) Verdicts() map[string]model.Verdict {
 		out[key] = verdict(v)
 	}
 	return out
+}
+
+// Signals returns health and what agents on the servers ask for, by key of the target.
+func (c *Checks) Signals() map[string]weights.Signal {
+	out := map[string]weights.Signal{}
+	for key, v := range c.monitor.Verdicts() {
+		out[key] = signal(v)
+	}
+	return out
+}
+
+func signal(v health.Verdict) weights.Signal {
+	return weights.Signal{
+		Healthy: v.Healthy, Weighted: v.Agent.Weighted, Percent: v.Agent.Percent,
+		Drain: v.Agent.Admin == agentcheck.Drain || v.Agent.Admin == agentcheck.Maintenance,
+	}
 }
 
 // Close stops checking.

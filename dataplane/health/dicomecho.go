@@ -41,7 +41,8 @@ func (p dicomProber) ask(ctx context.Context, conn net.Conn) Result {
 // converse carries bytes between r and conn until r is done or conn fails. An error of writing is
 // left to the next read: what a server sent before it closed says more than our broken pipe.
 func converse(ctx context.Context, r *dicom.EchoRequestor, conn net.Conn) error {
-	buf := make([]byte, 4096)
+	var buffer [4096]byte
+	buf := buffer[:]
 	releasing := false
 	for {
 		if out := r.Output(); len(out) > 0 {

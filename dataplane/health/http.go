@@ -13,6 +13,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"syscall"
 )
 
 // Bounds of an HTTP answer in bytes: how much of the body is searched, and how much is read in all,
@@ -183,5 +184,6 @@ func (p *httpProber) handshakeResult(err error) Result {
 // isNetwork tells errors of the connection from errors of what came over it.
 func isNetwork(err error) bool {
 	var op *net.OpError
-	return errors.As(err, &op)
+	var errno syscall.Errno
+	return errors.As(err, &op) || errors.As(err, &errno)
 }

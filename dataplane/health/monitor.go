@@ -15,14 +15,18 @@ import (
 type Config struct {
 	// Log gets one line for each change of health. The zero value discards.
 	Log logr.Logger
-	// Dial opens connections. Default: a net.Dialer without keepalive.
+	// Dial opens connections. Default: plain sockets without keepalive.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+	// DialVia opens the connections of checks with Via. Absent: they report LocalFault.
+	DialVia DialVia
+	// RunProgram runs the programs of type External. Absent: they report InvalidCheck.
+	RunProgram RunProgram
 	// OnChange is told each new target's first verdict and every verdict that differs from the
 	// one before, one call at a time. If it is slow, verdicts in between are left out, the
 	// latest never is; checks go on meanwhile. It may call Set and Verdicts, not Close.
 	OnChange func(key string, v Verdict)
-	// Jitter is the fraction, 0 to 1, by which a regular period may be shortened at random.
-	// 0 means 0.1; negative means none.
+	// Jitter is the fraction, 0 to 1, by which a regular period is shortened or lengthened at
+	// random; it is never lengthened by more than 100 ms. 0 means 0.05; negative means none.
 	Jitter float64
 	// Seed makes the random delays repeatable; 0 means random.
 	Seed uint64
@@ -31,7 +35,7 @@ type Config struct {
 }
 
 // defaultJitter is Config.Jitter's default.
-const defaultJitter = 0.1
+const defaultJitter = 0.05
 
 // Monitor checks a set of targets until Close. It is safe for concurrent use.
 type Monitor struct {
@@ -41,6 +45,9 @@ type Monitor struct {
 	wg     sync.WaitGroup
 	notify *notifier
 
+	// origin is where the grid of schedule.go starts.
+	origin time.Time
+
 	mu      sync.Mutex
 	rand    *rand.Rand
 	targets map[string]*runner
@@ -49,9 +56,6 @@ type Monitor struct {
 
 // NewMonitor returns a running Monitor without targets. Close must be called.
 func NewMonitor(cfg Config) *Monitor {
-	if cfg.Dial == nil {
-		cfg.Dial = (&net.Dialer{KeepAlive: -1}).DialContext
-	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
@@ -59,7 +63,7 @@ func NewMonitor(cfg Config) *Monitor {
 		cfg.Seed = rand.Uint64()
 	}
 	cfg.Jitter = min(max(0, orDefault(cfg.Jitter, defaultJitter)), 1)
-	m := &Monitor{cfg: cfg, targets: map[string]*runner{}, rand: rand.New(rand.NewPCG(cfg.Seed, cfg.Seed))}
+	m := &Monitor{cfg: cfg, origin: time.Now(), targets: map[string]*runner{}, rand: rand.New(rand.NewPCG(cfg.Seed, cfg.Seed))}
 	m.ctx, m.cancel = context.WithCancel(context.Background())
 	m.notify = newNotifier(&m.mu, m.verdict, cfg.OnChange)
 	m.wg.Go(func() { m.notify.run(m.ctx) })
@@ -127,7 +131,8 @@ func (m *Monitor) start(t Target, together int) {
 	now := time.Now()
 	for i := range r.slots {
 		if r.slots[i].due.IsZero() {
-			r.slots[i].due = now.Add(firstDelay(m.rand, together, t.Checks[i].Period))
+			d := firstDelay(m.rand, together, t.Checks[i].Period)
+			r.slots[i].due = aligned(m.origin, now.Add(d))
 		}
 	}
 	m.targets[t.Key] = r

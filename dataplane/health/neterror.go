@@ -31,6 +31,9 @@ func isTimeout(err error) bool {
 
 // dialResult grades an error of connecting.
 func (p place) dialResult(err error) Result {
+	if r, ok := p.viaResult(err); ok {
+		return r
+	}
 	switch {
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return p.fail(ConnectionRefused, "the server refused the connection. The host is up, but nothing listens on port %d: "+

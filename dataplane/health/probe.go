@@ -22,6 +22,8 @@ type place struct {
 	what    string // such as "DICOM C-ECHO"
 	address netip.AddrPort
 	timeout time.Duration
+	// via is the VIP to connect to instead of address, see Check.Via.
+	via netip.Addr
 	// invalid, if set, says why the probe cannot be made.
 	invalid error
 }
@@ -40,7 +42,7 @@ func (p place) fail(r Reason, format string, args ...any) Result {
 
 // newProber returns the prober of a check with defaults.
 func newProber(a netip.Addr, c Check) prober {
-	p := place{address: netip.AddrPortFrom(a, c.Port), timeout: c.Timeout, invalid: c.validate()}
+	p := place{address: netip.AddrPortFrom(a, c.Port), timeout: c.Timeout, via: c.Via, invalid: c.validate()}
 	if !a.IsValid() {
 		p.invalid = invalid("address is missing")
 	}
@@ -50,6 +52,12 @@ func newProber(a netip.Addr, c Check) prober {
 	case DICOMEcho:
 		p.what = "DICOM C-ECHO"
 		return dicomProber{place: p, check: c.DICOM}
+	case Agent:
+		p.what = "agent"
+		return agentProber{place: p, check: c.Agent}
+	case External:
+		p.what = "program " + c.External.Program
+		return programProber{place: p, check: c.External}
 	default:
 		p.what = "TCP connect"
 		return tcpProber{p}
@@ -63,6 +71,8 @@ var (
 	_ prober = tcpProber{}
 	_ prober = dicomProber{}
 	_ prober = (*httpProber)(nil)
+	_ prober = agentProber{}
+	_ prober = programProber{}
 )
 
 func (tcpProber) ask(context.Context, net.Conn) Result { return Result{} }
@@ -73,9 +83,18 @@ func (m *Monitor) probe(ctx context.Context, p prober) Result {
 	if at.invalid != nil {
 		return at.result(Inconclusive, InvalidCheck, "%v", at.invalid)
 	}
+	if program, ok := p.(programProber); ok {
+		return program.run(ctx, m.cfg.RunProgram)
+	}
 	limited, cancel := context.WithTimeout(ctx, at.timeout)
 	defer cancel()
-	conn, err := m.cfg.Dial(limited, "tcp", at.address.String())
+	if _, ok := p.(tcpProber); ok && m.cfg.Dial == nil && !at.via.IsValid() {
+		if err := connectOnly(limited, at.address); err != nil {
+			return at.dialResult(err)
+		}
+		return Result{}
+	}
+	conn, err := m.dial(limited, at)
 	if err != nil {
 		return at.dialResult(err)
 	}
@@ -89,4 +108,18 @@ func (m *Monitor) probe(ctx context.Context, p prober) Result {
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
 	return p.ask(limited, conn)
+}
+
+// dial opens the probe's connection.
+func (m *Monitor) dial(ctx context.Context, at place) (net.Conn, error) {
+	switch {
+	case !at.via.IsValid() && m.cfg.Dial == nil:
+		return dialSocket(ctx, at.address)
+	case !at.via.IsValid():
+		return m.cfg.Dial(ctx, "tcp", at.address.String())
+	case m.cfg.DialVia == nil:
+		return nil, fmt.Errorf("no dialer for virtual IP addresses: %w", ErrUnprepared)
+	default:
+		return m.cfg.DialVia(ctx, netip.AddrPortFrom(at.via, at.address.Port()), at.address.Addr())
+	}
 }

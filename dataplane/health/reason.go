@@ -36,6 +36,16 @@ const (
 	VerificationRefused Reason = "VerificationRefused"
 	// EchoStatus: C-ECHO answered with a status other than 0000H.
 	EchoStatus Reason = "EchoStatus"
+	// NoVIP: the server answers on its own address, but not on the virtual IP address.
+	NoVIP Reason = "NoVIP"
+	// OffSegment: direct routing cannot reach the server, a router is in between.
+	OffSegment Reason = "OffSegment"
+	// AgentReportsDown: the agent on the server answered down, fail or stopped.
+	AgentReportsDown Reason = "AgentReportsDown"
+	// ProgramFailed: the external program exited with 1.
+	ProgramFailed Reason = "ProgramFailed"
+	// ProgramTimeout: the external program did not end in time.
+	ProgramTimeout Reason = "ProgramTimeout"
 	// ProtocolError: the server speaks another protocol, or this one wrongly.
 	ProtocolError Reason = "ProtocolError"
 )
@@ -45,6 +55,13 @@ const (
 	// ServerBusy: the server answered that it takes no further association now. It counts as a
 	// pass: taking a busy server out sends its load to the others.
 	ServerBusy Reason = "ServerBusy"
+	// AgentSilent: the agent on the server could not be asked, or its answer not be read. It counts
+	// neither way: whether the server works is for the other checks to say.
+	AgentSilent Reason = "AgentSilent"
+	// AgentDrains: the agent asks for no new connections.
+	AgentDrains Reason = "AgentDrains"
+	// AgentMaintains: the agent has put the server into maintenance.
+	AgentMaintains Reason = "AgentMaintains"
 	// LocalFault: this host could not even try. It counts neither way.
 	LocalFault Reason = "LocalFault"
 	// InvalidCheck: the check cannot be run as written. It counts neither way.

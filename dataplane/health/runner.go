@@ -2,6 +2,7 @@ package health
 
 import (
 	"context"
+	"net/netip"
 	"time"
 )
 
@@ -42,7 +43,7 @@ func newRunner(ctx context.Context, t Target, old *runner) *runner {
 	}
 	for i, c := range t.Checks {
 		r.probers = append(r.probers, newProber(t.Address, c))
-		p := progress{check: c, state: state}
+		p := progress{check: c, state: state, at: netip.AddrPortFrom(t.Address, c.Port)}
 		if inherit {
 			p, r.slots[i] = old.continued(c, p)
 		}
@@ -127,7 +128,11 @@ func (m *Monitor) record(r *runner, i int, result Result, start, end time.Time) 
 	if !deciding {
 		delay = jittered(m.rand, delay, m.cfg.Jitter)
 	}
-	r.slots[i] = slot{due: nextDue(start, end, delay, deciding, p.check.FastPeriod), deciding: deciding}
+	due := nextDue(start, end, delay, deciding, p.check.FastPeriod)
+	if !deciding {
+		due = aligned(m.origin, due)
+	}
+	r.slots[i] = slot{due: due, deciding: deciding}
 	if result.Grade != Pass {
 		m.cfg.Log.V(1).Info("Health check did not pass", "target", r.target.Key, "reason", result.Reason, "message", result.Message)
 	}
@@ -139,6 +144,7 @@ func (m *Monitor) publish(r *runner) {
 	before := r.verdict
 	r.base = decide(r.base, r.checks)
 	r.verdict = dated(before, annotate(r.base, r.checks), m.cfg.Now())
+	r.verdict.Agent = agentSays(r.checks)
 	if r.verdict.sameButSince(before) {
 		return
 	}

@@ -49,16 +49,29 @@ func nextDue(start, end time.Time, delay time.Duration, deciding bool, fast time
 }
 
 // spacing is how far apart the first probes of targets that come together are on average.
-const spacing = time.Millisecond
+const spacing = 5 * time.Millisecond
+
+// latest is how much a regular period may be lengthened: detection within period times threshold
+// plus 200 ms is a promise.
+const latest = 100 * time.Millisecond
 
 // firstDelay spreads the first probes of n new checks: one alone is made at once, a thousand within
-// a second, never later than their period.
+// five seconds, never later than their period.
 func firstDelay(r *rand.Rand, n int, period time.Duration) time.Duration {
 	return time.Duration(r.Float64() * float64(min(time.Duration(n-1)*spacing, period)))
 }
 
-// jittered shortens a regular period by up to the fraction, so that checks which started together
-// drift apart. It never lengthens it: the time to a verdict is a promise.
+// jittered shortens or lengthens a regular period by up to the fraction, so that checks which
+// started together drift apart.
 func jittered(r *rand.Rand, d time.Duration, fraction float64) time.Duration {
-	return d - time.Duration(r.Float64()*fraction*float64(d))
+	return d + min(time.Duration((2*r.Float64()-1)*fraction*float64(d)), latest)
+}
+
+// grid is what regular probes are aligned to: some are made together and the program wakes up less
+// often, which is most of what a thousand checks a second cost.
+const grid = 20 * time.Millisecond
+
+// aligned brings a time forward to the grid that starts at origin.
+func aligned(origin, due time.Time) time.Time {
+	return due.Add(-(due.Sub(origin) % grid))
 }

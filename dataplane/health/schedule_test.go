@@ -63,7 +63,7 @@ func TestRandomDelaysStayInBounds(t *testing.T) {
 		if d := firstDelay(r, n, period); d < 0 || d > period || d > time.Duration(n-1)*spacing {
 			t.Fatalf("first delay %v", d)
 		}
-		if d := jittered(r, period, 0.1); d > period || d < period*9/10-1 {
+		if d := jittered(r, period, 0.05); d > period+min(latest, period/20+1) || d < period*19/20-1 {
 			t.Fatalf("%v became %v", period, d)
 		}
 	})

@@ -45,6 +45,11 @@ const (
 	// DICOMEcho runs a C-ECHO (PS3.4 annex A, PS3.7 section 9.1.5) through to its status:
 	// some servers accept the association and abort only then.
 	DICOMEcho Type = "DICOMEcho"
+	// Agent asks an agent on the server for its weight and state (HAProxy's agent-check protocol,
+	// see dataplane/health/agentcheck). An agent that cannot be asked takes no server down.
+	Agent Type = "Agent"
+	// External runs a program out of the administrator's directory, see Config.RunProgram.
+	External Type = "External"
 )
 
 // Check is one thing to try on a target. Zero durations and thresholds mean the defaults.
@@ -68,6 +73,13 @@ type Check struct {
 	HTTP HTTPCheck
 	// DICOM belongs to type DICOMEcho.
 	DICOM DICOMCheck
+	// Agent belongs to type Agent.
+	Agent AgentCheck
+	// External belongs to type External.
+	External ExternalCheck
+	// Via, if set, is a virtual IP address: the connection is opened to it, and goes to the target
+	// the way direct routing sends packets. Not for External.
+	Via netip.Addr
 }
 
 // Defaults of Check. A server that refuses connections is found down within Period plus twice
@@ -105,11 +117,31 @@ type DICOMCheck struct {
 	CallingAETitle string
 }
 
+// AgentCheck is how an agent is asked.
+type AgentCheck struct {
+	// Send is sent first, as it is, at most 256 bytes; write the line end that the agent expects.
+	// Empty: nothing is sent.
+	Send string
+}
+
+// ExternalCheck is a program to run.
+type ExternalCheck struct {
+	// Program is the file's name in the administrator's directory: ^[a-z0-9][a-z0-9._-]{0,62}$.
+	Program string
+}
+
+// agentThreshold is the default of Rise and Fall for type Agent: an agent's word counts at once.
+const agentThreshold = 1
+
 // withDefaults fills in what is zero. FastPeriod never exceeds Period.
 func (c Check) withDefaults() Check {
 	c.Period = orDefault(c.Period, DefaultPeriod)
 	c.FastPeriod = min(orDefault(c.FastPeriod, DefaultFastPeriod), c.Period)
 	c.Timeout = orDefault(c.Timeout, DefaultTimeout)
+	if c.Type == Agent {
+		c.Rise, c.Fall = orDefault(c.Rise, agentThreshold), orDefault(c.Fall, agentThreshold)
+	}
+	c.Via = c.Via.Unmap()
 	c.Rise = orDefault(c.Rise, DefaultRise)
 	c.Fall = orDefault(c.Fall, DefaultFall)
 	if c.Type == HTTP {
@@ -135,7 +167,7 @@ func (c Check) policy() Policy {
 // asksTheSame tells whether two checks put the same question to the server, at whatever pace.
 func (c Check) asksTheSame(o Check) bool {
 	return c.Type == o.Type && c.Port == o.Port && c.Timeout == o.Timeout && c.DICOM == o.DICOM &&
-		c.HTTP.equal(o.HTTP)
+		c.Agent == o.Agent && c.External == o.External && c.Via == o.Via && c.HTTP.equal(o.HTTP)
 }
 
 func (h HTTPCheck) equal(o HTTPCheck) bool {

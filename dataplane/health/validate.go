@@ -32,6 +32,9 @@ func invalid(format string, args ...any) error {
 	return fmt.Errorf(format+": %w", append(args, ErrInvalidCheck)...)
 }
 
+// maxSend bounds AgentCheck.Send, in bytes.
+const maxSend = 256
+
 func (c Check) validate() error {
 	switch {
 	case c.Port == 0:
@@ -48,8 +51,18 @@ func (c Check) validate() error {
 		return c.HTTP.validate()
 	case DICOMEcho:
 		return c.DICOM.validate()
+	case Agent:
+		if len(c.Agent.Send) > maxSend {
+			return invalid("agent.send is longer than %d bytes", maxSend)
+		}
+		return nil
+	case External:
+		if c.Via.IsValid() {
+			return invalid("type External cannot go through the direct-routing path: a program opens its own connections")
+		}
+		return c.External.validate()
 	default:
-		return invalid("type %q is not supported, write %s, %s or %s", c.Type, TCP, HTTP, DICOMEcho)
+		return invalid("type %q is not supported, write %s, %s, %s, %s or %s", c.Type, TCP, HTTP, DICOMEcho, Agent, External)
 	}
 }
 

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"net/netip"
 	"time"
+
+	"github.com/truepacs/balancer/dataplane/health/agentcheck"
 )
 
 // Verdict is what holds about a target now.
@@ -21,6 +23,8 @@ type Verdict struct {
 	Since time.Time
 	// Cause is the type of the check that Reason comes from; empty if it comes from none.
 	Cause Type
+	// Agent is what the agents on the target say; the zero value: there is none, or it said nothing.
+	Agent agentcheck.State
 }
 
 // sameButSince compares what the receiver of a verdict would show.
@@ -35,6 +39,9 @@ type Result struct {
 	// Reason and Message as in Verdict; a Pass has them only if there is something to report.
 	Reason  Reason
 	Message string
+	// Reply is an agent's answer; it counts if Replied is set.
+	Reply   agentcheck.Reply
+	Replied bool
 }
 
 // progress is a check's machine and the results that its verdict quotes.
@@ -43,10 +50,16 @@ type progress struct {
 	state   State
 	failure Result // the last Fail
 	last    Result
+	// at and agent belong to type Agent: where it is and what it has said.
+	at    netip.AddrPort
+	agent agentcheck.State
 }
 
 // record takes one result in and returns the delay to the next probe.
 func (p *progress) record(r Result) time.Duration {
+	if p.check.Type == Agent {
+		r = p.agentResult(r)
+	}
 	var delay time.Duration
 	p.state, delay = p.state.Step(r.Grade, p.check.policy())
 	p.last = r

@@ -4,12 +4,14 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/truepacs/balancer/dataplane/health/agentcheck"
 )
 
 func TestDecideAndAnnotate(t *testing.T) {
-	refused := Result{Fail, ConnectionRefused, "refused"}
-	busy := Result{Pass, ServerBusy, "busy"}
-	local := Result{Inconclusive, LocalFault, "no descriptors"}
+	refused := Result{Grade: Fail, Reason: ConnectionRefused, Message: "refused"}
+	busy := Result{Grade: Pass, Reason: ServerBusy, Message: "busy"}
+	local := Result{Grade: Inconclusive, Reason: LocalFault, Message: "no descriptors"}
 	up := progress{check: Check{Type: TCP}, state: State{Status: Healthy}}
 	with := func(p progress, r Result) progress { p.last = r; return p }
 	down := progress{check: Check{Type: HTTP}, state: State{Status: Unhealthy}, failure: refused, last: refused}
@@ -31,14 +33,14 @@ func TestDecideAndAnnotate(t *testing.T) {
 		"up and new keeps unknown":       {unknown, []progress{up, {}}, unknown},
 		"a failure alone is not shown":   {healthy, []progress{failing}, healthy},
 		"rising still shows the failure": {downVerdict, []progress{with(down, Result{})}, downVerdict},
-		"busy is shown":                  {healthy, []progress{up, with(up, busy)}, Verdict{true, true, ServerBusy, "busy", healthy.Since, TCP}},
+		"busy is shown":                  {healthy, []progress{up, with(up, busy)}, Verdict{true, true, ServerBusy, "busy", healthy.Since, TCP, agentcheck.State{}}},
 		"recovered beside an assumed":    {downVerdict, []progress{up, new}, healthy},
 		"assumed down keeps unhealthy":   {downVerdict, []progress{up, {state: State{Status: Unhealthy, Assumed: true}}}, downVerdict},
 		"all assumed, initially healthy": {Verdict{Healthy: true, Reason: NotYetChecked}, []progress{new}, Verdict{Healthy: true, Reason: NotYetChecked}},
 		"one confirmed of two":           {Verdict{Healthy: true, Reason: NotYetChecked}, []progress{up, new}, Verdict{Healthy: true, Reason: NotYetChecked}},
-		"invalid check on a server down": {downVerdict, []progress{with(progress{state: State{Status: Unhealthy, Assumed: true}}, local)}, Verdict{false, true, LocalFault, "no descriptors", healthy.Since, ""}},
+		"invalid check on a server down": {downVerdict, []progress{with(progress{state: State{Status: Unhealthy, Assumed: true}}, local)}, Verdict{false, true, LocalFault, "no descriptors", healthy.Since, "", agentcheck.State{}}},
 		"down hides busy":                {healthy, []progress{with(up, busy), down}, downVerdict},
-		"local fault is shown":           {unknown, []progress{with(progress{check: Check{Type: TCP}}, local)}, Verdict{false, false, LocalFault, "no descriptors", healthy.Since, TCP}},
+		"local fault is shown":           {unknown, []progress{with(progress{check: Check{Type: TCP}}, local)}, Verdict{false, false, LocalFault, "no descriptors", healthy.Since, TCP, agentcheck.State{}}},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {

@@ -32,6 +32,11 @@ func (c *counting) AddAddress(a netif.Address) error {
 	return c.Kernel.AddAddress(a)
 }
 
+func (c *counting) ChangeAddress(a netif.Address) error {
+	c.writes++
+	return c.Kernel.ChangeAddress(a)
+}
+
 func (c *counting) RemoveAddress(a netif.Address) error {
 	c.writes++
 	return c.Kernel.RemoveAddress(a)
@@ -67,7 +72,7 @@ func newHost(t *testing.T, kernel netif.Kernel) host {
 			}
 			var found []string
 			for _, a := range all {
-				if a.Interface == name && a.Prefix.Addr().Is4() {
+				if a.Interface == name && !a.Prefix.Addr().IsLinkLocalUnicast() {
 					found = append(found, a.Prefix.String())
 				}
 			}
@@ -117,6 +122,9 @@ func clauses() map[string]func(*testing.T, host) {
 		"moves between interfaces":         moves,
 		"bad items do not stop the others": badItems,
 		"says what the host has":           saysInterfaces,
+		"IPv6 is held and never preferred": holdsIPv6,
+		"preferred IPv6 is mended":         mendsIPv6,
+		"foreign IPv6 stays as it is":      keepsForeignIPv6,
 	}
 }
 
@@ -183,7 +191,7 @@ func moves(t *testing.T, h host) {
 
 func badItems(t *testing.T, h host) {
 	err := netif.New(h.kernel).Set(t.Context(), []model.VirtualIP{
-		vip("192.0.2.1", "absent"), vip("192.0.2.2", "tp1"), vip("2001:db8::1", "tp0"),
+		vip("192.0.2.1", "absent"), vip("192.0.2.2", "tp1"), vip("::ffff:192.0.2.3", "tp0"),
 		vip("192.0.2.4", "lo"), {Key: "empty", Interface: "tp0"}, vip("192.0.2.5", "tp0"),
 	})
 	items, rest := model.ItemErrors(err)
@@ -192,17 +200,79 @@ func badItems(t *testing.T, h host) {
 		got[key] = item.Reason
 	}
 	want := map[string]string{
-		"imaging/radiology/192.0.2.1":   netif.ReasonInterfaceNotFound,
-		"imaging/radiology/192.0.2.2":   netif.ReasonInterfaceNotFound,
-		"imaging/radiology/2001:db8::1": netif.ReasonKernelRefused,
-		"imaging/radiology/192.0.2.4":   netif.ReasonInterfaceNotFound,
-		"empty":                         netif.ReasonKernelRefused,
+		"imaging/radiology/192.0.2.1":        netif.ReasonInterfaceNotFound,
+		"imaging/radiology/192.0.2.2":        netif.ReasonInterfaceNotFound,
+		"imaging/radiology/::ffff:192.0.2.3": netif.ReasonKernelRefused,
+		"imaging/radiology/192.0.2.4":        netif.ReasonInterfaceNotFound,
+		"empty":                              netif.ReasonKernelRefused,
 	}
 	if diff := cmp.Diff(want, got); diff != "" || rest != nil {
 		t.Errorf("item errors (-want +got):\n%s\nrest: %v", diff, rest)
 	}
 	wantAddresses(t, h, "tp0", "192.0.2.5/32")
 	wantAddresses(t, h, "tp1")
+}
+
+// passive returns which of the interface's addresses the host does not use as source.
+func (h host) passive(t *testing.T, name string) []string {
+	t.Helper()
+	all, err := h.kernel.Addresses()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var found []string
+	for _, a := range all {
+		if a.Interface == name && a.Passive {
+			found = append(found, a.Prefix.String())
+		}
+	}
+	slices.Sort(found)
+	return found
+}
+
+func holdsIPv6(t *testing.T, h host) {
+	all := []model.VirtualIP{vip("2001:db8::100", "tp0"), vip("192.0.2.100", "tp0"), vip("2001:db8::101", "enp130s0f0np0")}
+	mustSet(t, h, all...)
+	mustSet(t, h, all...)
+	wantAddresses(t, h, "tp0", "192.0.2.100/32", "2001:db8::100/128")
+	if got := h.passive(t, "tp0"); !slices.Equal(got, []string{"2001:db8::100/128"}) || h.kernel.writes != 3 {
+		t.Errorf("passive are %v after %d writes, want the IPv6 address after 3", got, h.kernel.writes)
+	}
+	mustSet(t, h, all[0])
+	wantAddresses(t, h, "tp0", "2001:db8::100/128")
+	mustSet(t, h)
+	wantAddresses(t, h, "tp0")
+	wantAddresses(t, h, "enp130s0f0np0")
+}
+
+// mendsIPv6: somebody makes the address preferred, as `ip address change ... preferred_lft
+// forever` does.
+func mendsIPv6(t *testing.T, h host) {
+	mustSet(t, h, vip("2001:db8::100", "tp0"))
+	all, _ := h.kernel.Addresses()
+	at := slices.IndexFunc(all, func(a netif.Address) bool { return a.Prefix.Addr() == netip.MustParseAddr("2001:db8::100") })
+	preferred := all[at]
+	preferred.Passive = false
+	if err := h.kernel.Kernel.ChangeAddress(preferred); err != nil || h.passive(t, "tp0") != nil {
+		t.Fatalf("the address is still passive: %v", err)
+	}
+	mustSet(t, h, vip("2001:db8::100", "tp0"))
+	if got := h.passive(t, "tp0"); len(got) != 1 || h.kernel.writes != 2 {
+		t.Errorf("passive are %v after %d writes, want the address again after 2", got, h.kernel.writes)
+	}
+	mustSet(t, h)
+	wantAddresses(t, h, "tp0")
+}
+
+func keepsForeignIPv6(t *testing.T, h host) {
+	h.add(t, "tp0", "2001:db8::100/128")
+	h.add(t, "tp0", "2001:db8::101/64")
+	mustSet(t, h, vip("2001:db8::100", "tp0"), vip("2001:db8::101", "tp0"))
+	mustSet(t, h)
+	wantAddresses(t, h, "tp0", "2001:db8::100/128", "2001:db8::101/64")
+	if h.kernel.writes != 0 || h.passive(t, "tp0") != nil {
+		t.Errorf("%d writes, passive are %v; want the administrator's addresses as they are", h.kernel.writes, h.passive(t, "tp0"))
+	}
 }
 
 func saysInterfaces(t *testing.T, h host) {

@@ -24,10 +24,11 @@ func New(kernel Kernel) *Driver {
 	return &Driver{kernel: kernel, marker: DirectorMarker()}
 }
 
-// Set makes all the virtual IP addresses of this host: each is there with a host prefix (/32)
-// when Set returns, and every other address that carries our mark is gone. Addresses are added
+// Set makes all the virtual IP addresses of this host: each is there with a host prefix (/32 or
+// /128) when Set returns, and every other address that carries our mark is gone. Addresses are added
 // before others are removed. An address that is there without our mark, with whatever prefix
-// length, is used as it is and never removed. What is not to be changed is not written.
+// length, is used as it is and never removed. What is not to be changed is not written. IPv6
+// addresses are Passive; one of ours that somebody made preferred is deprecated again.
 //
 // An address whose interface is missing or down fails with the reason InterfaceNotFound; one
 // that is already there stays. Item errors carry the Key of the virtual IP, for leftovers the
@@ -43,6 +44,9 @@ func (d *Driver) Set(ctx context.Context, all []model.VirtualIP) error {
 	changes := decide(wanted, seen, d.marker)
 	for _, item := range changes.Add {
 		errs = append(errs, d.add(ctx, item.Value))
+	}
+	for _, item := range changes.Update {
+		errs = append(errs, d.change(ctx, item.Value))
 	}
 	for _, item := range changes.Remove {
 		errs = append(errs, d.remove(ctx, item.Value))
@@ -84,6 +88,15 @@ type entry struct {
 
 func entryKey(a Address) string { return a.Prefix.String() + "%" + a.Interface }
 
+// ownKey is the key of an address of ours: an interface has an IPv6 address once, whatever the
+// prefix length.
+func ownKey(a Address) string {
+	if a.Prefix.Addr().Is6() {
+		a.Prefix = netip.PrefixFrom(a.Prefix.Addr(), a.Prefix.Addr().BitLen())
+	}
+	return entryKey(a)
+}
+
 // desired turns virtual IPs into addresses. One that cannot be added is in the result too, so
 // that it is not removed where it is already there.
 func desired(all []model.VirtualIP, seen observed, marker Marker) (map[string]entry, []error) {
@@ -117,8 +130,8 @@ func check(vip model.VirtualIP, links map[string]Link) error {
 		return &model.ItemError{Key: vip.Key, Reason: reason, Err: fmt.Errorf(format, args...)}
 	}
 	switch {
-	case !vip.Address.Is4():
-		return fail(ReasonKernelRefused, "address %s is not IPv4: this version holds IPv4 addresses only", vip.Address)
+	case !holdable(vip.Address):
+		return fail(ReasonKernelRefused, "%s is no address that an interface can hold: write an IPv4 or IPv6 address without zone", vip.Address)
 	case !there:
 		return fail(ReasonInterfaceNotFound, "interface %s does not exist on this host: check virtualIPs[].interfaces", vip.Interface)
 	case link.Loopback:
@@ -129,12 +142,15 @@ func check(vip model.VirtualIP, links map[string]Link) error {
 	return nil
 }
 
+// holdable tells whether a is an address of one of both families as they are written canonically.
+func holdable(a netip.Addr) bool { return a.IsValid() && !a.Is4In6() && a.Zone() == "" }
+
 // decide compares. A foreign entry with a wanted address counts as the wanted one.
 func decide(wanted map[string]entry, seen observed, marker Marker) plan.Changes[string, entry] {
 	have := make(map[string]entry, len(seen.addresses))
 	for _, a := range seen.addresses {
 		if marker.Owns(a) {
-			have[entryKey(a)] = entry{key: a.Prefix.Addr().String(), address: a}
+			have[ownKey(a)] = entry{key: a.Prefix.Addr().String(), address: a}
 		}
 	}
 	for _, a := range seen.addresses {
@@ -144,7 +160,9 @@ func decide(wanted map[string]entry, seen observed, marker Marker) plan.Changes[
 			have[entryKey(host)] = w
 		}
 	}
-	same := func(entry, entry) bool { return true }
+	same := func(want, have entry) bool {
+		return !want.usable || !marker.Owns(have.address) || want.address.Passive == have.address.Passive
+	}
 	return plan.Diff(wanted, have, same)
 }
 
@@ -158,6 +176,18 @@ func (d *Driver) add(ctx context.Context, e entry) error {
 	}
 	err := d.kernel.AddAddress(e.address)
 	if err == nil || errors.Is(err, syscall.EEXIST) {
+		return nil
+	}
+	return itemError(e.key, act, ExplainAdd(e.address, err))
+}
+
+func (d *Driver) change(ctx context.Context, e entry) error {
+	act := fmt.Sprintf("keep the host from using %s on %s as source", e.address.Prefix.Addr(), e.address.Interface)
+	err := ctx.Err()
+	if err == nil {
+		err = d.kernel.ChangeAddress(e.address)
+	}
+	if err == nil {
 		return nil
 	}
 	return itemError(e.key, act, err)

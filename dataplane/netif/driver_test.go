@@ -98,7 +98,11 @@ func TestLoopbackBelongsToOthers(t *testing.T) {
 // TestAnyStateConvergesInOneCall starts from any mix of own and foreign addresses.
 func TestAnyStateConvergesInOneCall(t *testing.T) {
 	address := rapid.Custom(func(rt *rapid.T) netip.Addr {
-		return netip.AddrFrom4([4]byte{192, 0, 2, byte(rapid.IntRange(1, 8).Draw(rt, "octet"))})
+		octet := byte(rapid.IntRange(1, 8).Draw(rt, "octet"))
+		if rapid.Bool().Draw(rt, "IPv6") {
+			return netip.AddrFrom16([16]byte{0x20, 1, 0xd, 0xb8, 15: octet})
+		}
+		return netip.AddrFrom4([4]byte{192, 0, 2, octet})
 	})
 	name := rapid.SampledFrom([]string{"tp0", "enp130s0f0np0"})
 	rapid.Check(t, func(rt *rapid.T) {
@@ -108,9 +112,15 @@ func TestAnyStateConvergesInOneCall(t *testing.T) {
 		for range rapid.IntRange(0, 12).Draw(rt, "there") {
 			n := name.Draw(rt, "interface")
 			a := netif.Address{Interface: n, Index: indexes[n]}
-			a.Prefix = netip.PrefixFrom(address.Draw(rt, "address"), rapid.SampledFrom([]int{24, 32}).Draw(rt, "bits"))
+			a.Prefix = hostOnly(address.Draw(rt, "address"))
+			if rapid.Bool().Draw(rt, "with its network") {
+				a.Prefix = network(a.Prefix.Addr())
+			}
 			own := rapid.Bool().Draw(rt, "own")
 			if own {
+				if a.Prefix.Addr().Is6() {
+					a.Prefix = hostOnly(a.Prefix.Addr()) // of one of another length nothing is known
+				}
 				a = netif.DirectorMarker().Mark(a)
 			}
 			if h.kernel.Kernel.AddAddress(a) == nil && !own {
@@ -124,14 +134,18 @@ func TestAnyStateConvergesInOneCall(t *testing.T) {
 	})
 }
 
+// hostOnly and network are the prefixes of an address that the test knows.
+func hostOnly(a netip.Addr) netip.Prefix { return netip.PrefixFrom(a, a.BitLen()) }
+func network(a netip.Addr) netip.Prefix  { return netip.PrefixFrom(a, a.BitLen()/4*3) }
+
 func converge(t *rapid.T, h host, all []model.VirtualIP, foreign map[string]bool) {
 	want := map[string]bool{}
 	for key := range foreign {
 		want[key] = true
 	}
 	for _, v := range all {
-		if !foreign[fmt.Sprint(v.Interface, netip.PrefixFrom(v.Address, 24))] {
-			want[fmt.Sprint(v.Interface, netip.PrefixFrom(v.Address, 32))] = true
+		if !foreign[fmt.Sprint(v.Interface, network(v.Address))] {
+			want[fmt.Sprint(v.Interface, hostOnly(v.Address))] = true
 		}
 	}
 	if err := netif.New(h.kernel).Set(t.Context(), all); err != nil {
@@ -145,9 +159,9 @@ func converge(t *rapid.T, h host, all []model.VirtualIP, foreign map[string]bool
 	}
 	// An own address beside a foreign one of another length may stay while it is wanted.
 	for _, v := range all {
-		host := fmt.Sprint(v.Interface, netip.PrefixFrom(v.Address, 32))
-		if got[host] && !want[host] {
-			want[host] = true
+		key := fmt.Sprint(v.Interface, hostOnly(v.Address))
+		if got[key] && !want[key] {
+			want[key] = true
 		}
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

@@ -26,6 +26,8 @@ func itemError(key, act string, err error) *model.ItemError {
 // remedy says what to do about an answer of the kernel; empty if there is nothing to add.
 func remedy(err error) string {
 	switch {
+	case errors.Is(err, errIPv6Off):
+		return ""
 	case errors.Is(err, syscall.EPERM), errors.Is(err, syscall.EACCES):
 		return ": the agent needs the capability NET_ADMIN and the host's network; run it with the shipped manifests"
 	case errors.Is(err, syscall.ENODEV):
@@ -46,4 +48,20 @@ func Explain(where string, err error) error {
 		return nil
 	}
 	return fmt.Errorf("%s: %w%s", where, err, remedy(err))
+}
+
+var errIPv6Off = errors.New("IPv6 is switched off")
+
+// ExplainAdd wraps what a Kernel answered to AddAddress where the answer means something else than
+// usual: Linux says EACCES where IPv6 is switched off on the interface by sysctl and EINVAL where
+// its MTU is below IPv6's minimum (RFC 8200 section 5).
+func ExplainAdd(a Address, err error) error {
+	switch {
+	case !a.Prefix.Addr().Is6():
+	case errors.Is(err, syscall.EACCES):
+		return fmt.Errorf("%w on %s: %w: set net.ipv6.conf.%s.disable_ipv6 to 0 in /etc/sysctl.d", errIPv6Off, a.Interface, err, a.Interface)
+	case errors.Is(err, syscall.EINVAL):
+		return fmt.Errorf("%w on %s: %w: give the interface an MTU of 1280 or more", errIPv6Off, a.Interface, err)
+	}
+	return err
 }

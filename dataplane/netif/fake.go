@@ -10,7 +10,7 @@ import (
 // that Linux answers with. The zero value has no interface; it may be used from several
 // goroutines.
 type Fake struct {
-	// Refuse, if set, is asked before each write ("add" or "remove"); its error is returned.
+	// Refuse, if set, is asked before each write ("add", "change" or "remove"); its error is returned.
 	Refuse func(act string, a Address) error
 	// NoProto makes it a kernel before 5.18, which forgets IFA_PROTO.
 	NoProto bool
@@ -92,17 +92,41 @@ func (f *Fake) AddAddress(a Address) error {
 	if at < 0 {
 		return syscall.ENODEV
 	}
-	if f.find(a) >= 0 {
+	if f.find(a) >= 0 || f.hasIPv6(a) {
 		return syscall.EEXIST
 	}
 	a.Interface = f.links[at].Name
 	if a.Label == "" && a.Prefix.Addr().Is4() {
 		a.Label = a.Interface
 	}
+	f.addresses = append(f.addresses, f.kept(a))
+	return nil
+}
+
+// kept returns what the kernel keeps of an address.
+func (f *Fake) kept(a Address) Address {
 	if f.NoProto {
 		a.Proto = 0
 	}
-	f.addresses = append(f.addresses, a)
+	if a.Prefix.Addr().Is4() {
+		a.Metric, a.Passive = 0, false
+	}
+	return a
+}
+
+// ChangeAddress implements Kernel.
+func (f *Fake) ChangeAddress(a Address) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err := f.admit("change", a); err != nil {
+		return err
+	}
+	at := f.find(a)
+	if at < 0 {
+		return syscall.EADDRNOTAVAIL
+	}
+	a = f.kept(a)
+	f.addresses[at].Metric, f.addresses[at].Proto, f.addresses[at].Passive = a.Metric, a.Proto, a.Passive
 	return nil
 }
 
@@ -127,6 +151,14 @@ func (f *Fake) admit(act string, a Address) error {
 		return nil
 	}
 	return f.Refuse(act, a)
+}
+
+// hasIPv6 tells whether an interface has an IPv6 address: there cannot be two of different prefix
+// lengths.
+func (f *Fake) hasIPv6(a Address) bool {
+	return a.Prefix.Addr().Is6() && slices.ContainsFunc(f.addresses, func(b Address) bool {
+		return a.Index == b.Index && a.Prefix.Addr() == b.Prefix.Addr()
+	})
 }
 
 func (f *Fake) find(a Address) int {

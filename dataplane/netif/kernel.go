@@ -25,8 +25,15 @@ type Address struct {
 	Label string
 	// Proto is IFA_PROTO: 0 if nobody set it or the kernel does not know it.
 	Proto uint8
-	// Scope is how far the address is valid.
+	// Scope is how far an IPv4 address is valid; the kernel derives that of IPv6 by itself.
 	Scope Scope
+	// Metric is IFA_RT_PRIORITY of an IPv6 address, since Linux 4.18; 0: the kernel's choice.
+	Metric uint32
+	// Passive, for IPv6, is an address to listen on and to answer from, which the host does not
+	// choose as the source of connections of its own while it has another one of that scope: it is
+	// deprecated (IFA_F_DEPRECATED: preferred lifetime 0; RFC 6724 section 5, rule 3) and adds no
+	// route for its prefix. IPv4 has no such thing.
+	Passive bool
 }
 
 // Link is one network interface.
@@ -44,6 +51,11 @@ type Link struct {
 	Carrier bool
 	// Loopback tells whether it is lo.
 	Loopback bool
+	// Kind is the driver of a virtual interface ("veth", "bridge", "vlan"; IFLA_INFO_KIND),
+	// empty for a network card.
+	Kind string
+	// Master is the number of the bridge or bond that gets its packets; 0: none.
+	Master int
 }
 
 // Gateway is a default route of the main table.
@@ -65,6 +77,9 @@ type Kernel interface {
 	Gateways() ([]Gateway, error)
 	// AddAddress adds an address to the interface Index; EEXIST if it is there.
 	AddAddress(Address) error
+	// ChangeAddress gives an IPv6 address that is there Metric, Proto and Passive; it adds one
+	// that is not.
+	ChangeAddress(Address) error
 	// RemoveAddress removes the address Prefix from the interface Index; EADDRNOTAVAIL if it
 	// is not there.
 	RemoveAddress(Address) error

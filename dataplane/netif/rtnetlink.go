@@ -32,13 +32,16 @@ func (Rtnetlink) Links() ([]Link, error) {
 	}
 	links := make([]Link, 0, len(found))
 	for _, l := range found {
-		links = append(links, linkOf(l.Attrs()))
+		links = append(links, linkOf(l))
 	}
 	return links, nil
 }
 
-func linkOf(a *netlink.LinkAttrs) Link {
+func linkOf(l netlink.Link) Link {
+	a := l.Attrs()
 	return Link{
+		Kind:     kindOf(l),
+		Master:   a.MasterIndex,
 		Name:     a.Name,
 		Index:    a.Index,
 		MAC:      a.HardwareAddr,
@@ -47,6 +50,14 @@ func linkOf(a *netlink.LinkAttrs) Link {
 		Carrier:  a.RawFlags&unix.IFF_RUNNING != 0,
 		Loopback: a.RawFlags&unix.IFF_LOOPBACK != 0,
 	}
+}
+
+// kindOf returns IFLA_INFO_KIND; the library names interfaces without one "device".
+func kindOf(l netlink.Link) string {
+	if _, card := l.(*netlink.Device); card {
+		return ""
+	}
+	return l.Type()
 }
 
 // Addresses implements Kernel.
@@ -115,8 +126,20 @@ func gatewaysOf(r netlink.Route) []Gateway {
 
 // AddAddress implements Kernel.
 func (Rtnetlink) AddAddress(a Address) error {
-	request := nl.NewNetlinkRequest(unix.RTM_NEWADDR, unix.NLM_F_CREATE|unix.NLM_F_EXCL|unix.NLM_F_ACK)
+	return writeAddress(a, unix.NLM_F_CREATE|unix.NLM_F_EXCL)
+}
+
+// ChangeAddress implements Kernel.
+func (Rtnetlink) ChangeAddress(a Address) error {
+	return writeAddress(a, unix.NLM_F_CREATE|unix.NLM_F_REPLACE)
+}
+
+func writeAddress(a Address, flags int) error {
+	request := nl.NewNetlinkRequest(unix.RTM_NEWADDR, flags|unix.NLM_F_ACK)
 	addMessage(request, a)
+	if a.Prefix.Addr().Is6() {
+		addIPv6(request, a)
+	}
 	if a.Proto != 0 {
 		request.AddData(nl.NewRtAttr(ifaProto, nl.Uint8Attr(a.Proto)))
 	}
@@ -135,19 +158,39 @@ func (Rtnetlink) RemoveAddress(a Address) error {
 	return err
 }
 
-// addMessage fills in struct ifaddrmsg and the address. Duplicate address detection is off for
-// IPv6 (IFA_F_NODAD): a takeover must not wait a second for it.
+// addIPv6 adds what IPv6 addresses have. Duplicate address detection is off (IFA_F_NODAD): a
+// takeover must not wait a second for it, and whether another host has the address was asked
+// before.
+func addIPv6(request *nl.NetlinkRequest, a Address) {
+	flags := uint32(unix.IFA_F_NODAD)
+	if a.Passive {
+		flags |= unix.IFA_F_NOPREFIXROUTE
+		request.AddData(nl.NewRtAttr(unix.IFA_CACHEINFO, deprecated()))
+	}
+	request.AddData(nl.NewRtAttr(unix.IFA_FLAGS, nl.Uint32Attr(flags)))
+	if a.Metric != 0 {
+		request.AddData(nl.NewRtAttr(unix.IFA_RT_PRIORITY, nl.Uint32Attr(a.Metric)))
+	}
+}
+
+// deprecated is struct ifa_cacheinfo (linux/if_addr.h): preferred for no time, valid for ever.
+func deprecated() []byte {
+	b := make([]byte, unix.SizeofIfaCacheinfo)
+	nl.NativeEndian().PutUint32(b[4:], ^uint32(0))
+	return b
+}
+
+// addMessage fills in struct ifaddrmsg and the address.
 func addMessage(request *nl.NetlinkRequest, a Address) {
 	address := a.Prefix.Addr()
-	family, flags := unix.AF_INET, 0
+	family := unix.AF_INET
 	if !address.Is4() {
-		family, flags = unix.AF_INET6, unix.IFA_F_NODAD
+		family = unix.AF_INET6
 	}
 	message := nl.NewIfAddrmsg(family)
 	message.Index = uint32(a.Index)
 	message.Prefixlen = uint8(a.Prefix.Bits())
 	message.Scope = uint8(a.Scope)
-	message.Flags = uint8(flags)
 	request.AddData(message)
 	request.AddData(nl.NewRtAttr(unix.IFA_LOCAL, address.AsSlice()))
 	request.AddData(nl.NewRtAttr(unix.IFA_ADDRESS, address.AsSlice()))
@@ -165,6 +208,7 @@ func parseAddress(m []byte) (Address, bool) {
 		return Address{}, false
 	}
 	a := Address{Index: int(message.Index), Scope: Scope(message.Scope)}
+	a.Passive = message.Family == unix.AF_INET6 && message.Flags&unix.IFA_F_DEPRECATED != 0
 	var local, address netip.Addr
 	for _, attribute := range attributes {
 		switch attribute.Attr.Type {
@@ -176,6 +220,8 @@ func parseAddress(m []byte) (Address, bool) {
 			a.Label = unix.ByteSliceToString(attribute.Value)
 		case ifaProto:
 			a.Proto = attribute.Value[0]
+		case unix.IFA_RT_PRIORITY:
+			a.Metric = nl.NativeEndian().Uint32(attribute.Value)
 		}
 	}
 	if !local.IsValid() {

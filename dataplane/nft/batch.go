@@ -2,6 +2,7 @@ package nft
 
 import (
 	"encoding/binary"
+	"maps"
 	"slices"
 
 	"github.com/google/nftables"
@@ -11,9 +12,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// chunk is how many elements go into one message: an attribute has 65,535 bytes at most and an
-// element takes 40.
-const chunk = 1000
+// chunk is how many elements go into one message: an attribute has 65,535 bytes at most and the
+// longest element, a range of IPv6, takes 84.
+const chunk = 700
 
 // Byte orders as the nft program notes them in a set's user data (enum byteorder of nftables);
 // the kernel does not look at them. Without the one about values nft lists marks back to front.
@@ -21,6 +22,9 @@ const (
 	hostOrder    = 1
 	networkOrder = 2
 )
+
+// setFieldLength is NFTA_SET_FIELD_LEN of linux/netfilter/nf_tables.h.
+const setFieldLength = 1
 
 // batch collects the messages of one transaction (linux/netfilter/nf_tables.h). The library
 // writes too, but cannot note the byte order of a map's values and puts all elements into one
@@ -37,17 +41,11 @@ func transactionOf(table *nftables.Table, t Transaction) (*batch, error) {
 		b.tableCommand(unix.NFT_MSG_DELTABLE)
 		return b, b.err
 	}
-	if t.Rebuild {
-		b.rebuild()
+	if t.Rebuild != nil {
+		b.rebuild(*t.Rebuild)
 	}
-	for part := range slices.Chunk(t.Remove, chunk) {
-		b.elements(unix.NFT_MSG_DELSETELEM, 0, len(part), func(i int) ([]byte, []byte) { return part[i].bytes(), nil })
-	}
-	for part := range slices.Chunk(t.Add, chunk) {
-		b.elements(unix.NFT_MSG_NEWSETELEM, netlink.Create|netlink.Excl, len(part), func(i int) ([]byte, []byte) {
-			return part[i].bytes(), binary.NativeEndian.AppendUint32(nil, part[i].Mark)
-		})
-	}
+	b.elements(unix.NFT_MSG_DELSETELEM, 0, t.Remove, false)
+	b.elements(unix.NFT_MSG_NEWSETELEM, netlink.Create|netlink.Excl, t.Add, true)
 	return b, b.err
 }
 
@@ -96,19 +94,18 @@ func (b *batch) tableCommand(kind int) {
 }
 
 // rebuild makes a fresh table. Adding it first lets the removal succeed when there is none.
-func (b *batch) rebuild() {
+func (b *batch) rebuild(shape Shape) {
 	b.tableCommand(unix.NFT_MSG_NEWTABLE)
 	b.tableCommand(unix.NFT_MSG_DELTABLE)
 	b.tableCommand(unix.NFT_MSG_NEWTABLE)
-	b.chain(chainOf(b.table))
-	set, err := mapOf(b.table)
-	if err != nil {
-		b.err = err
-		return
+	for i, s := range shape.sets() {
+		b.set(s, uint32(i+1))
 	}
-	b.set(set)
-	for _, expressions := range rules() {
-		b.rule(expressions)
+	for _, c := range shape.chains(b.table) {
+		b.chain(c.chain)
+		for _, expressions := range c.rules {
+			b.rule(c.chain.Name, expressions)
+		}
 	}
 }
 
@@ -125,26 +122,63 @@ func (b *batch) chain(c *nftables.Chain) {
 	})
 }
 
-func (b *batch) set(s *nftables.Set) {
-	notes := userdata.AppendUint32(nil, userdata.NFTNL_UDATA_SET_KEYBYTEORDER, networkOrder)
-	notes = userdata.AppendUint32(notes, userdata.NFTNL_UDATA_SET_DATABYTEORDER, hostOrder)
+func (b *batch) set(s setSpec, id uint32) {
+	set, err := s.spec(b.table)
+	if err != nil && b.err == nil {
+		b.err = err
+		return
+	}
 	b.command(unix.NFT_MSG_NEWSET, netlink.Create, func(e *netlink.AttributeEncoder) {
 		e.String(unix.NFTA_SET_TABLE, b.table.Name)
-		e.String(unix.NFTA_SET_NAME, s.Name)
-		e.Uint32(unix.NFTA_SET_ID, 1)
-		e.Uint32(unix.NFTA_SET_FLAGS, unix.NFT_SET_MAP)
-		e.Uint32(unix.NFTA_SET_KEY_TYPE, s.KeyType.GetNFTMagic())
-		e.Uint32(unix.NFTA_SET_KEY_LEN, s.KeyType.Bytes)
-		e.Uint32(unix.NFTA_SET_DATA_TYPE, s.DataType.GetNFTMagic())
-		e.Uint32(unix.NFTA_SET_DATA_LEN, s.DataType.Bytes)
-		e.Bytes(unix.NFTA_SET_USERDATA, notes)
+		e.String(unix.NFTA_SET_NAME, s.name)
+		e.Uint32(unix.NFTA_SET_ID, id)
+		e.Uint32(unix.NFTA_SET_FLAGS, s.flags())
+		e.Uint32(unix.NFTA_SET_KEY_TYPE, set.KeyType.GetNFTMagic())
+		e.Uint32(unix.NFTA_SET_KEY_LEN, set.KeyType.Bytes)
+		if set.IsMap {
+			e.Uint32(unix.NFTA_SET_DATA_TYPE, set.DataType.GetNFTMagic())
+			e.Uint32(unix.NFTA_SET_DATA_LEN, set.DataType.Bytes)
+		}
+		nested(e, unix.NFTA_SET_DESC, func(e *netlink.AttributeEncoder) { describe(e, s, set) })
+		e.Bytes(unix.NFTA_SET_USERDATA, s.notes())
 	})
 }
 
-func (b *batch) rule(expressions []expr.Any) {
+// describe tells the kernel how many elements a set may have, and where the parts of its keys
+// are, which ranges need.
+func describe(e *netlink.AttributeEncoder, s setSpec, set *nftables.Set) {
+	if set.Size > 0 {
+		e.Uint32(unix.NFTA_SET_DESC_SIZE, set.Size)
+	}
+	if !s.interval {
+		return
+	}
+	nested(e, nftables.NFTA_SET_DESC_CONCAT, func(e *netlink.AttributeEncoder) {
+		for _, part := range s.key {
+			nested(e, unix.NFTA_LIST_ELEM, func(e *netlink.AttributeEncoder) { e.Uint32(setFieldLength, part.Bytes) })
+		}
+	})
+}
+
+// notes are for the nft program.
+func (s setSpec) notes() []byte {
+	order := func(t nftables.SetDatatype) uint32 {
+		if t.Name == nftables.TypeMark.Name {
+			return hostOrder
+		}
+		return networkOrder
+	}
+	notes := userdata.AppendUint32(nil, userdata.NFTNL_UDATA_SET_KEYBYTEORDER, order(s.key[0]))
+	if s.value != nil {
+		notes = userdata.AppendUint32(notes, userdata.NFTNL_UDATA_SET_DATABYTEORDER, order(*s.value))
+	}
+	return notes
+}
+
+func (b *batch) rule(chain string, expressions []expr.Any) {
 	b.command(unix.NFT_MSG_NEWRULE, netlink.Create|netlink.Append, func(e *netlink.AttributeEncoder) {
 		e.String(unix.NFTA_RULE_TABLE, b.table.Name)
-		e.String(unix.NFTA_RULE_CHAIN, chainName)
+		e.String(unix.NFTA_RULE_CHAIN, chain)
 		nested(e, unix.NFTA_RULE_EXPRESSIONS, func(e *netlink.AttributeEncoder) {
 			for _, expression := range expressions {
 				encoded, err := expr.Marshal(byte(b.table.Family), expression)
@@ -157,23 +191,44 @@ func (b *batch) rule(expressions []expr.Any) {
 	})
 }
 
-// elements adds or removes n elements, of which at returns the key and the value.
-func (b *batch) elements(kind int, flags netlink.HeaderFlags, n int, at func(int) (key, value []byte)) {
+// elements adds or removes elements, at most chunk of one set in a message.
+func (b *batch) elements(kind int, flags netlink.HeaderFlags, all []Element, values bool) {
+	bySet := map[string][]Element{}
+	for _, e := range all {
+		bySet[e.Set] = append(bySet[e.Set], e)
+	}
+	for _, set := range slices.Sorted(maps.Keys(bySet)) {
+		for part := range slices.Chunk(bySet[set], chunk) {
+			b.part(kind, flags, set, part, values)
+		}
+	}
+}
+
+func (b *batch) part(kind int, flags netlink.HeaderFlags, set string, part []Element, values bool) {
 	b.command(kind, flags, func(e *netlink.AttributeEncoder) {
 		e.String(unix.NFTA_SET_ELEM_LIST_TABLE, b.table.Name)
-		e.String(unix.NFTA_SET_ELEM_LIST_SET, mapName4)
+		e.String(unix.NFTA_SET_ELEM_LIST_SET, set)
 		nested(e, unix.NFTA_SET_ELEM_LIST_ELEMENTS, func(e *netlink.AttributeEncoder) {
-			for i := range n {
-				key, value := at(i)
-				nested(e, unix.NFTA_LIST_ELEM, func(e *netlink.AttributeEncoder) { element(e, key, value) })
+			for _, one := range part {
+				nested(e, unix.NFTA_LIST_ELEM, func(e *netlink.AttributeEncoder) { element(e, one, values) })
 			}
 		})
 	})
 }
 
-func element(e *netlink.AttributeEncoder, key, value []byte) {
-	nested(e, unix.NFTA_SET_ELEM_KEY, func(e *netlink.AttributeEncoder) { e.Bytes(unix.NFTA_DATA_VALUE, key) })
-	if value != nil {
-		nested(e, unix.NFTA_SET_ELEM_DATA, func(e *netlink.AttributeEncoder) { e.Bytes(unix.NFTA_DATA_VALUE, value) })
+func element(e *netlink.AttributeEncoder, one Element, values bool) {
+	data := func(kind uint16, bytes string) {
+		if bytes != "" {
+			nested(e, kind, func(e *netlink.AttributeEncoder) { e.Bytes(unix.NFTA_DATA_VALUE, []byte(bytes)) })
+		}
+	}
+	data(unix.NFTA_SET_ELEM_KEY, one.Key)
+	data(nftables.NFTA_SET_ELEM_KEY_END, one.End)
+	if !values {
+		return
+	}
+	data(unix.NFTA_SET_ELEM_DATA, one.Value)
+	if one.Timeout > 0 {
+		e.Uint64(unix.NFTA_SET_ELEM_TIMEOUT, uint64(one.Timeout.Milliseconds()))
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -49,7 +50,12 @@ func TestContract(t *testing.T) {
 		"lost table is rebuilt":          lostTable,
 		"foreign tables stay":            foreignTables,
 		"bad items do not stop others":   badItems,
-		"10,000 elements come and go":    manyElements,
+		"10,000 services come and go":    manyElements,
+		"every part, both families":      everyPart,
+		"parts come and go":              partsComeAndGo,
+		"bad items of parts":             badParts,
+		"ways of forwarding":             waysOfForwarding,
+		"a change of a range":            changedRange,
 		"a name of one's own is honored": ownName,
 	}
 	for clause, check := range clauses {
@@ -73,15 +79,26 @@ var (
 
 func mustSet(t *testing.T, k *counting, all ...model.VirtualService) {
 	t.Helper()
-	if err := nft.New(nft.Config{Kernel: k}).Set(t.Context(), all); err != nil {
+	mustDo(t, k, services(all...))
+}
+
+// mustDo sets everything that is desired.
+func mustDo(t *testing.T, k nft.Kernel, desired nft.Desired) {
+	t.Helper()
+	if err := nft.New(nft.Config{Kernel: k}).Set(t.Context(), desired); err != nil {
 		t.Fatal(err)
 	}
 }
 
-// marks returns what a table says, as "address/protocol/port".
-func marks(t testing.TB, k nft.Kernel, name string) map[string]uint32 {
+func services(all ...model.VirtualService) nft.Desired { return nft.Desired{Services: all} }
+
+// director is the shape of a table that marks.
+var director = nft.Shape{Director: true}
+
+// elements returns the elements of an intact table as text, sorted; nil if there is no table.
+func elements(t testing.TB, k nft.Kernel, name string, shape nft.Shape) []string {
 	t.Helper()
-	table, err := k.Read(t.Context(), name)
+	table, err := k.Read(t.Context(), name, shape)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -91,18 +108,26 @@ func marks(t testing.TB, k nft.Kernel, name string) map[string]uint32 {
 	if !table.Intact {
 		t.Fatalf("table %s is not intact", name)
 	}
-	found := map[string]uint32{}
+	found := []string{}
 	for _, e := range table.Elements {
-		found[fmt.Sprintf("%s/%d/%d", e.Address, e.Protocol, e.Port)] = e.Mark
+		found = append(found, e.String())
 	}
+	slices.Sort(found)
 	return found
 }
 
-func wantMarks(t *testing.T, k *counting, want map[string]uint32) {
+// wantElements compares what the table of that shape has.
+func wantElements(t *testing.T, k nft.Kernel, shape nft.Shape, want ...string) {
 	t.Helper()
-	if diff := cmp.Diff(want, marks(t, k, "truepacs")); diff != "" {
-		t.Fatalf("marks (-want +got):\n%s", diff)
+	slices.Sort(want)
+	if diff := cmp.Diff(want, elements(t, k, "truepacs", shape)); diff != "" {
+		t.Fatalf("elements (-want +got):\n%s", diff)
 	}
+}
+
+func wantMarks(t *testing.T, k nft.Kernel, want ...string) {
+	t.Helper()
+	wantElements(t, k, director, want...)
 }
 
 func (c *counting) wantWrites(t *testing.T, want int) {
@@ -113,14 +138,17 @@ func (c *counting) wantWrites(t *testing.T, want int) {
 	c.writes = 0
 }
 
-var dicomMarks = map[string]uint32{
-	"192.0.2.100/6/104": 0x54000001, "192.0.2.100/6/11112": 0x54000001,
-	"192.0.2.101/6/104": 0x54000001, "192.0.2.101/6/11112": 0x54000001,
+// dicomMarks are the elements of dicom.
+func dicomMarks() []string {
+	return []string{
+		"services4 192.0.2.100 . 6 . 104 : 0x54000001", "services4 192.0.2.100 . 6 . 11112 : 0x54000001",
+		"services4 192.0.2.101 . 6 . 104 : 0x54000001", "services4 192.0.2.101 . 6 . 11112 : 0x54000001",
+	}
 }
 
 func marksAll(t *testing.T, k *counting) {
 	mustSet(t, k, dicom)
-	wantMarks(t, k, dicomMarks)
+	wantMarks(t, k, dicomMarks()...)
 	k.wantWrites(t, 1)
 }
 
@@ -137,11 +165,11 @@ func onlyDifference(t *testing.T, k *counting) {
 	spy := &transactions{Kernel: k}
 	next := dicom
 	next.Ports = []uint16{104, 4242}
-	if err := nft.New(nft.Config{Kernel: spy}).Set(t.Context(), []model.VirtualService{next}); err != nil {
+	if err := nft.New(nft.Config{Kernel: spy}).Set(t.Context(), services(next)); err != nil {
 		t.Fatal(err)
 	}
 	got := spy.seen
-	if len(got) != 1 || got[0].Rebuild || len(got[0].Remove) != 2 || len(got[0].Add) != 2 {
+	if len(got) != 1 || got[0].Rebuild != nil || len(got[0].Remove) != 2 || len(got[0].Add) != 2 {
 		t.Errorf("transactions %+v, want one that removes two and adds two", got)
 	}
 }
@@ -162,7 +190,7 @@ func changedMark(t *testing.T, k *counting) {
 	next := web
 	next.Mark = 0x54000009
 	mustSet(t, k, next)
-	wantMarks(t, k, map[string]uint32{"192.0.2.100/6/443": 0x54000009})
+	wantMarks(t, k, "services4 192.0.2.100 . 6 . 443 : 0x54000009")
 	k.wantWrites(t, 1)
 }
 
@@ -171,12 +199,12 @@ func noServices(t *testing.T, k *counting) {
 	k.wantWrites(t, 0)
 	mustSet(t, k, web)
 	mustSet(t, k)
-	wantMarks(t, k, nil)
+	wantMarks(t, k)
 	mustSet(t, k, web)
 	if err := nft.New(nft.Config{Kernel: k}).Delete(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	wantMarks(t, k, nil)
+	wantMarks(t, k)
 }
 
 func alteredTable(t *testing.T, k *counting) {
@@ -184,7 +212,7 @@ func alteredTable(t *testing.T, k *counting) {
 	k.damage(t)
 	k.writes = 0
 	mustSet(t, k, dicom)
-	wantMarks(t, k, dicomMarks)
+	wantMarks(t, k, dicomMarks()...)
 	k.wantWrites(t, 1)
 }
 
@@ -195,75 +223,96 @@ func lostTable(t *testing.T, k *counting) {
 	}
 	k.writes = 0
 	mustSet(t, k, dicom)
-	wantMarks(t, k, dicomMarks)
+	wantMarks(t, k, dicomMarks()...)
 	k.wantWrites(t, 1)
 }
 
 func foreignTables(t *testing.T, k *counting) {
-	foreign := nft.Element{Match: nft.Match{Address: netip.MustParseAddr("192.0.2.100"), Protocol: 6, Port: 443}, Mark: 7}
-	if err := k.Kernel.Apply(t.Context(), "somebody", nft.Transaction{Rebuild: true, Add: []nft.Element{foreign}}); err != nil {
+	foreign := nft.Element{Set: "services4", Key: "\xc0\x00\x02\x64\x06\x00\x00\x00\x01\xbb\x00\x00", Value: "\x07\x00\x00\x00"}
+	if err := k.Kernel.Apply(t.Context(), "somebody", nft.Transaction{Rebuild: &director, Add: []nft.Element{foreign}}); err != nil {
 		t.Fatal(err)
 	}
 	mustSet(t, k, web)
 	mustSet(t, k)
-	if diff := cmp.Diff(map[string]uint32{"192.0.2.100/6/443": 7}, marks(t, k, "somebody")); diff != "" {
+	want := []string{"services4 192.0.2.100 . 6 . 443 : 0x7"}
+	if diff := cmp.Diff(want, elements(t, k, "somebody", director)); diff != "" {
 		t.Errorf("somebody's table (-want +got):\n%s", diff)
 	}
 }
 
 func badItems(t *testing.T, k *counting) {
-	udp := service("udp", 0x54000003, []string{"192.0.2.100"}, 53)
-	udp.Protocol = "UDP"
-	err := nft.New(nft.Config{Kernel: k}).Set(t.Context(), []model.VirtualService{
-		udp, web,
+	sctp := service("sctp", 0x54000003, []string{"192.0.2.100"}, 53)
+	sctp.Protocol = "SCTP"
+	backwards := service("backwards", 0x54000007, []string{"192.0.2.100"}, 9)
+	backwards.PortRanges = []model.PortRange{{First: 20, Last: 10}}
+	covered := service("covered", 0x54000008, []string{"192.0.2.100"})
+	covered.PortRanges = []model.PortRange{{First: 400, Last: 500}}
+	bad := []model.VirtualService{
+		sctp, backwards, covered,
 		service("no mark", 0, []string{"192.0.2.100"}, 1),
 		service("taken", 0x54000004, []string{"192.0.2.102", "192.0.2.100"}, 443),
-		service("six", 0x54000005, []string{"2001:db8::1"}, 443),
+		service("two families", 0x54000005, []string{"192.0.2.100", "2001:db8::1"}, 4443),
+		service("within six", 0x5400000a, []string{"::ffff:192.0.2.100"}, 4443),
 		service("no port", 0x54000006, []string{"192.0.2.100"}),
-	})
+		service("no address", 0x54000009, nil, 1),
+		service("same mark", 0x54000002, []string{"192.0.2.100"}, 80),
+	}
+	err := nft.New(nft.Config{Kernel: k}).Set(t.Context(), services(append([]model.VirtualService{web}, bad...)...))
 	items, rest := model.ItemErrors(err)
-	got := map[string]string{}
+	got, want := map[string]string{}, map[string]string{}
 	for key, item := range items {
 		got[key] = item.Reason
 	}
-	want := map[string]string{}
-	for _, key := range []string{"udp", "no mark", "taken", "six", "no port"} {
-		want[key] = nft.ReasonKernelRefused
+	for _, s := range bad {
+		want[s.Key] = nft.ReasonKernelRefused
 	}
 	if diff := cmp.Diff(want, got); diff != "" || rest != nil {
 		t.Errorf("item errors (-want +got):\n%s\nrest: %v", diff, rest)
 	}
-	wantMarks(t, k, map[string]uint32{"192.0.2.100/6/443": 0x54000002})
+	wantMarks(t, k, "services4 192.0.2.100 . 6 . 443 : 0x54000002")
+}
+
+// manyServices are a hospital group's: each with two ports at an address of its own, IPv4 and
+// IPv6 by turns.
+func manyServices(n int) []model.VirtualService {
+	all := make([]model.VirtualService, n)
+	for i := range all {
+		address := netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)})
+		if i%2 == 1 {
+			address = netip.AddrFrom16([16]byte{0x20, 0x01, 0x0d, 0xb8, 14: byte(i >> 8), 15: byte(i)})
+		}
+		all[i] = service(fmt.Sprint("service", i), 0x54000001+uint32(i), []string{address.String()}, 104, 11112)
+		all[i].Forwarding = model.DirectRouting
+	}
+	return all
 }
 
 func manyElements(t *testing.T, k *counting) {
-	var all []model.VirtualService
-	for i := range 250 {
-		s := service(fmt.Sprint("service", i), 0x54000001+uint32(i), nil)
-		s.Addresses = []netip.Addr{netip.AddrFrom4([4]byte{198, 51, 100, byte(i)})}
-		for port := range uint16(40) {
-			s.Ports = append(s.Ports, 1000+port)
-		}
-		all = append(all, s)
-	}
+	const n = 10_000
+	all := manyServices(n)
 	mustSet(t, k, all...)
-	if got := len(marks(t, k, "truepacs")); got != 10_000 {
-		t.Fatalf("%d elements, want 10,000", got)
+	if got := len(elements(t, k, "truepacs", director)); got != 4*n {
+		t.Fatalf("%d elements, want %d", got, 4*n)
 	}
 	mustSet(t, k, all...)
 	k.wantWrites(t, 1)
+	spy := &transactions{Kernel: k}
+	all[n/2].Ports = []uint16{104, 4242}
+	mustDo(t, spy, services(all...))
+	if got := spy.seen; len(got) != 1 || got[0].Rebuild != nil || len(got[0].Add) != 2 || len(got[0].Remove) != 2 {
+		t.Errorf("one port of one service changed, but %d transactions", len(got))
+	}
 	mustSet(t, k, all[:1]...)
-	if got := len(marks(t, k, "truepacs")); got != 40 {
-		t.Fatalf("%d elements, want 40", got)
+	if got := len(elements(t, k, "truepacs", director)); got != 4 {
+		t.Fatalf("%d elements, want 4", got)
 	}
-	k.wantWrites(t, 1)
 }
 
 func ownName(t *testing.T, k *counting) {
-	if err := nft.New(nft.Config{Kernel: k, Table: "site"}).Set(t.Context(), []model.VirtualService{web}); err != nil {
+	if err := nft.New(nft.Config{Kernel: k, Table: "site"}).Set(t.Context(), services(web)); err != nil {
 		t.Fatal(err)
 	}
-	if len(marks(t, k, "site")) != 1 || marks(t, k, "truepacs") != nil {
+	if len(elements(t, k, "site", director)) != 1 || elements(t, k, "truepacs", director) != nil {
 		t.Error("the table has not the name it was given")
 	}
 }

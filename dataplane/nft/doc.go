@@ -1,19 +1,80 @@
-// Package nft marks packets to virtual services: one nftables table gives each packet to a
-// virtual IP address and port the firewall mark of its service, by which IPVS schedules it.
+// Package nft is the firewall table of a host: it marks packets to virtual services, by which IPVS
+// schedules them, and does what else a packet filter has to do for them.
 //
-// The table is ours alone and holds
+// The table is ours alone. It has the parts that the host needs, see Shape; each set and map is
+// there for IPv4 (4) and IPv6 (6):
 //
 //	table inet truepacs {
-//		map services4 { type ipv4_addr . inet_proto . inet_service : mark; elements = {...} }
-//		chain prerouting {
-//			type filter hook prerouting priority mangle; policy accept;
-//			meta mark set ip daddr . meta l4proto . th dport map @services4
-//		}
+//		# director
+//		map services4 { type ipv4_addr . inet_proto . inet_service : mark; }                   # a hash
+//		map ranges4 { type ipv4_addr . inet_proto . inet_service : mark; flags interval; }
+//		chain raw { type filter hook prerouting priority raw;
+//			ip daddr . meta l4proto . th dport @untracked4 notrack }
+//		chain rawoutput { type filter hook output priority raw;
+//			ip saddr . meta l4proto . th sport @untracked4 notrack }
+//		chain prerouting { type filter hook prerouting priority mangle;
+//			ether saddr @peers accept
+//			meta mark set ip daddr . meta l4proto . th dport map @services4 accept
+//			meta mark set ip daddr . meta l4proto . th dport map @ranges4 accept }
+//		chain disconnect { type filter hook input priority filter;
+//			ip saddr . tcp sport . ip daddr . tcp dport @resets4 counter reject with tcp reset }
+//		# director with SNAT services
+//		chain postrouting { type nat hook postrouting priority srcnat;
+//			meta mark @masquerade4 ip daddr != @virtual4 counter masquerade }
+//		# whoever holds virtual addresses
+//		chain guard { type filter hook input priority 150;
+//			ip daddr != @guarded4 accept
+//			meta l4proto { icmp, ipv6-icmp } accept
+//			frag frag-off != 0 accept
+//			tcp flags != syn / syn,ack accept
+//			ip daddr . meta l4proto . th dport @open4 accept
+//			ip saddr . udp sport . ip daddr . udp dport @answers4 accept
+//			counter drop }
+//		chain ask { type filter hook output priority filter;
+//			ip saddr . meta l4proto . udp sport @open4 accept
+//			ip saddr @guarded4 update @answers4 { ip daddr . udp dport . ip saddr . udp sport timeout 2m } }
+//		# real server
+//		chain clamp4 { type filter hook output priority mangle;
+//			tcp flags syn,ack / syn,ack ip saddr @clamp4 tcp option maxseg size set 1440 }
 //	}
 //
-// A packet that the map does not know keeps whatever mark it has. Later fragments carry no port
-// and get none; the kernel joins them to their marked first fragment before IPVS sees them.
-// Packets that this host itself sends do not pass prerouting and are not marked.
+// # Marks
+//
+// A packet that the maps do not know keeps whatever mark it has. Later fragments carry no port and
+// get none; the kernel joins them to their marked first fragment before IPVS sees them. Packets
+// that this host itself sends do not pass prerouting and are not marked. Single ports are in a
+// hash, however many services there are; only packets that it does not know are looked up among
+// the ranges.
+//
+// # Connection tracking
+//
+// Services of direct routing and tunnels are not tracked, whoever asked the kernel to track: the
+// director sees one half of their connections. Only a host with a SNAT service asks for it
+// itself, by the chain of type nat. ICMP is left alone.
+//
+// # Source NAT
+//
+// IPVS translates the destination in NF_INET_LOCAL_IN and sends the packet through LOCAL_OUT and
+// POST_ROUTING with the mark it had (ip_vs_nat_xmit, net/netfilter/ipvs/ip_vs_xmit.c); there the
+// packet's destination is the server and no virtual address. Masquerading then needs
+// net.ipv4.vs.conntrack=1, by which IPVS tells connection tracking whose answer to expect
+// (ip_vs_update_conntrack), and net.ipv4.ip_forward=1 for the way back; neither is set here. A
+// service that has a NAT and a SNAT server masquerades for both.
+//
+// # Guard
+//
+// Packets to what nobody declares are dropped, not rejected: an answer would tell a scanner that
+// the address is alive, would go to whomever a forged packet names, and would end the attempts of
+// a client that comes while a change is under way, which else get through a second later. The
+// price is that a client with a wrong port waits for its timeout; Counters shows the drops. IPVS
+// takes packets before the guard; what it delivers to this host is declared as the service is.
+// Connections of the host itself pass without connection tracking: of TCP only first packets are
+// dropped, of UDP answers are awaited for two minutes. Everything but TCP, UDP and ICMP is dropped.
+//
+// # Resets
+//
+// A client's packet is answered with a reset before IPVS takes it, so the server learns nothing;
+// its own half ends when it next sends to the client.
 //
 // The package may import dataplane/model, dataplane/plan and nftables libraries.
 package nft

@@ -17,17 +17,22 @@ const DefaultTable = "truepacs"
 // Kernel is the part of nftables that the driver needs. Errors are or wrap the kernel's
 // syscall.Errno.
 type Kernel interface {
-	// Read returns the table of that name and family inet; nil if there is none.
-	Read(ctx context.Context, name string) (*Table, error)
+	// Read returns the table of that name and family inet, compared with a shape; nil if there
+	// is none.
+	Read(ctx context.Context, name string, shape Shape) (*Table, error)
+	// Counters returns what the rules of the table have counted since it was made; zeroes if
+	// there is none.
+	Counters(ctx context.Context, name string) (Counters, error)
 	// Apply carries out a transaction as a whole or not at all.
 	Apply(ctx context.Context, name string, t Transaction) error
 }
 
 // Table is what is there.
 type Table struct {
-	// Intact tells whether everything but the elements is as Apply with Rebuild makes it.
+	// Intact tells whether everything but the elements is as Apply with Rebuild makes it for
+	// the shape.
 	Intact bool
-	// Elements are the elements of the map.
+	// Elements are those of all sets and maps but the ones that packets fill.
 	Elements []Element
 }
 
@@ -35,11 +40,21 @@ type Table struct {
 type Transaction struct {
 	// Delete removes the table with all it holds; it must be there. Nothing else is done.
 	Delete bool
-	// Rebuild removes the table, if it is there, and makes a fresh one.
-	Rebuild bool
-	// Remove are elements to remove, Add elements to add afterwards.
-	Remove []Match
+	// Rebuild, if set, removes the table, if it is there, and makes a fresh one of this shape.
+	Rebuild *Shape
+	// Remove are elements to remove, Add elements to add afterwards. Their order is free.
+	Remove []Element
 	Add    []Element
+}
+
+// Counters are numbers of packets; each begins anew when the table is rebuilt.
+type Counters struct {
+	// Guarded were dropped because no service declares their port.
+	Guarded uint64
+	// Reset were answered with a reset.
+	Reset uint64
+	// Masqueraded are first packets of connections that got a source address of this host.
+	Masqueraded uint64
 }
 
 // Config is what a Driver needs.
@@ -66,30 +81,42 @@ func New(config Config) *Driver {
 	return &Driver{kernel: config.Kernel, table: config.Table}
 }
 
-// Set makes the packets of all these services, and of no others, carry their marks. The
-// difference is one transaction: at no time is a packet of a service that stays unmarked. A
-// table whose chain, rule or map somebody altered is made anew in the same way. Without services
-// there is no table. What is not to be changed is not written; what was written is read back.
+// Set makes the table do all that is desired and nothing else. The difference is one
+// transaction: at no time is a packet of a service that stays unmarked. A table whose chains,
+// rules or sets somebody altered, or that needs another shape, is made anew in the same way.
+// Without anything desired there is no table. What is not to be changed is not written; what was
+// written is read back.
 //
-// A service that contradicts an earlier one in the list fails alone. If the kernel refuses the
-// transaction, nothing has changed and each service gets an item error.
-func (d *Driver) Set(ctx context.Context, all []model.VirtualService) error {
+// A service that contradicts an earlier one in the list fails alone, with an item error; other
+// items that cannot be are left out and named in the error. If the kernel refuses the transaction,
+// nothing has changed and each service gets an item error.
+func (d *Driver) Set(ctx context.Context, desired Desired) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	want, errs := desired(all)
+	want, errs := desired.table()
 	if err := d.converge(ctx, want); err != nil {
-		errs = append(errs, failures(all, err)...)
+		errs = append(errs, failures(desired.Services, err)...)
 	}
 	return errors.Join(errs...)
 }
 
 // Delete removes the table.
-func (d *Driver) Delete(ctx context.Context) error { return d.Set(ctx, nil) }
+func (d *Driver) Delete(ctx context.Context) error { return d.Set(ctx, Desired{}) }
+
+// Counters returns what the table has counted.
+func (d *Driver) Counters(ctx context.Context) (Counters, error) {
+	counters, err := d.kernel.Counters(ctx, d.table)
+	if err != nil {
+		_, err = explain(err)
+		return Counters{}, fmt.Errorf("read counters of table inet %s: %w", d.table, err)
+	}
+	return counters, nil
+}
 
 // converge tries twice: the table may change between reading and writing.
-func (d *Driver) converge(ctx context.Context, want map[string]Element) error {
+func (d *Driver) converge(ctx context.Context, want want) error {
 	for attempt := 1; ; attempt++ {
-		have, err := d.kernel.Read(ctx, d.table)
+		have, err := d.kernel.Read(ctx, d.table, want.shape)
 		if err != nil {
 			return fmt.Errorf("read table inet %s: %w", d.table, err)
 		}
@@ -108,8 +135,8 @@ func (d *Driver) converge(ctx context.Context, want map[string]Element) error {
 	}
 }
 
-func (d *Driver) verify(ctx context.Context, want map[string]Element) error {
-	have, err := d.kernel.Read(ctx, d.table)
+func (d *Driver) verify(ctx context.Context, want want) error {
+	have, err := d.kernel.Read(ctx, d.table, want.shape)
 	if err != nil {
 		return fmt.Errorf("read table inet %s back: %w", d.table, err)
 	}
@@ -120,30 +147,34 @@ func (d *Driver) verify(ctx context.Context, want map[string]Element) error {
 }
 
 // decide compares what is wanted with what is there, nil for no table.
-func decide(want map[string]Element, have *Table) (t Transaction, needed bool) {
+func decide(want want, have *Table) (t Transaction, needed bool) {
 	switch {
-	case len(want) == 0:
+	case want.shape == Shape{}:
 		return Transaction{Delete: true}, have != nil
 	case have == nil || !have.Intact:
-		t.Rebuild = true
+		t.Rebuild = &want.shape
 		have = &Table{}
 	}
 	there := make(map[string]Element, len(have.Elements))
 	for _, e := range have.Elements {
-		there[string(e.bytes())] = e
+		there[e.id()] = e
 	}
-	changes := plan.Diff(want, there, func(a, b Element) bool { return a == b })
+	changes := plan.Diff(want.elements, there, sameElement)
 	for _, item := range changes.Remove {
-		t.Remove = append(t.Remove, item.Value.Match)
+		t.Remove = append(t.Remove, item.Value)
 	}
 	for _, item := range changes.Update {
-		t.Remove = append(t.Remove, item.Value.Match)
+		t.Remove = append(t.Remove, item.Value)
 		t.Add = append(t.Add, item.Value)
 	}
 	for _, item := range changes.Add {
 		t.Add = append(t.Add, item.Value)
 	}
-	return t, t.Rebuild || !changes.Empty()
+	return t, t.Rebuild != nil || !changes.Empty()
+}
+
+func sameElement(a, b Element) bool {
+	return a.Value == b.Value && (a.Timeout == 0) == (b.Timeout == 0)
 }
 
 // failures reports what hit the whole table for each service, or as it is without services.

@@ -17,6 +17,9 @@ const (
 // errBusy means that the ruleset changed during each attempt to read it.
 var errBusy = errors.New("the host's firewall rules keep changing, so they could not be read as a whole; the agent tries again")
 
+// errNotApplied means that somebody else writes to our table.
+var errNotApplied = errors.New("the firewall table is not as it was just written; another program changes it: find it with `nft monitor`")
+
 // explain adds what to do to an error of the kernel and gives the reason.
 func explain(err error) (reason string, explained error) {
 	reason, remedy := ReasonKernelRefused, ""

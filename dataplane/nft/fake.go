@@ -2,6 +2,7 @@ package nft
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"sync"
 	"syscall"
@@ -12,10 +13,18 @@ import (
 type Fake struct {
 	// Refuse, if set, is asked before each transaction; its error is returned.
 	Refuse func(name string, t Transaction) error
+	// Counted is what Counters returns.
+	Counted Counters
 
 	mu     sync.Mutex
-	tables map[string]*Table
+	tables map[string]fakeTable
 	writes int
+}
+
+type fakeTable struct {
+	shape    Shape
+	damaged  bool
+	elements map[string]Element
 }
 
 var _ Kernel = (*Fake)(nil)
@@ -31,37 +40,50 @@ func (f *Fake) Writes() int {
 func (f *Fake) Damage(name string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.tables[name].Intact = false
+	table := f.tables[name]
+	table.damaged = true
+	f.tables[name] = table
 }
 
-// Marks returns the marks of a table by match; nil if there is no such table.
-func (f *Fake) Marks(name string) map[Match]uint32 {
+// Elements returns the elements of a table as text, sorted; nil if there is no such table.
+func (f *Fake) Elements(name string) []string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	table, there := f.tables[name]
 	if !there {
 		return nil
 	}
-	marks := map[Match]uint32{}
-	for _, e := range table.Elements {
-		marks[e.Match] = e.Mark
+	all := []string{}
+	for _, e := range table.elements {
+		all = append(all, e.String())
 	}
-	return marks
+	slices.Sort(all)
+	return all
+}
+
+// Shape returns which parts a table has; none if there is no such table.
+func (f *Fake) Shape(name string) Shape {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.tables[name].shape
 }
 
 // Read implements Kernel.
-func (f *Fake) Read(_ context.Context, name string) (*Table, error) {
+func (f *Fake) Read(_ context.Context, name string, shape Shape) (*Table, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	table, there := f.tables[name]
 	switch {
 	case !there:
 		return nil, nil
-	case !table.Intact:
+	case table.damaged || table.shape != shape:
 		return &Table{}, nil
 	}
-	return &Table{Intact: true, Elements: slices.Clone(table.Elements)}, nil
+	return &Table{Intact: true, Elements: slices.Collect(maps.Values(table.elements))}, nil
 }
+
+// Counters implements Kernel.
+func (f *Fake) Counters(context.Context, string) (Counters, error) { return f.Counted, nil }
 
 // Apply implements Kernel.
 func (f *Fake) Apply(_ context.Context, name string, t Transaction) error {
@@ -74,39 +96,42 @@ func (f *Fake) Apply(_ context.Context, name string, t Transaction) error {
 		}
 	}
 	if f.tables == nil {
-		f.tables = map[string]*Table{}
+		f.tables = map[string]fakeTable{}
 	}
 	table, there := f.tables[name]
 	switch {
-	case t.Rebuild:
-		table = &Table{Intact: true}
+	case t.Rebuild != nil:
+		table = fakeTable{shape: *t.Rebuild}
 	case !there:
 		return syscall.ENOENT
 	case t.Delete:
 		delete(f.tables, name)
 		return nil
 	}
-	next, err := changed(table, t)
+	next, err := table.changed(t)
 	if err == nil {
 		f.tables[name] = next
 	}
 	return err
 }
 
-func changed(table *Table, t Transaction) (*Table, error) {
-	next := &Table{Intact: table.Intact, Elements: slices.Clone(table.Elements)}
-	for _, m := range t.Remove {
-		at := slices.IndexFunc(next.Elements, func(e Element) bool { return e.Match == m })
-		if at < 0 {
-			return nil, syscall.ENOENT
+func (f fakeTable) changed(t Transaction) (fakeTable, error) {
+	next := fakeTable{shape: f.shape, damaged: f.damaged, elements: map[string]Element{}}
+	maps.Copy(next.elements, f.elements)
+	for _, e := range t.Remove {
+		if _, there := next.elements[e.id()]; !there {
+			return f, syscall.ENOENT
 		}
-		next.Elements = slices.Delete(next.Elements, at, at+1)
+		delete(next.elements, e.id())
 	}
 	for _, e := range t.Add {
-		if slices.ContainsFunc(next.Elements, func(o Element) bool { return o.Match == e.Match && o.Mark != e.Mark }) {
-			return nil, syscall.EEXIST
+		if _, there := next.elements[e.id()]; there {
+			return f, syscall.EEXIST
 		}
-		next.Elements = append(next.Elements, e)
+		if !slices.ContainsFunc(f.shape.sets(), func(s setSpec) bool { return s.name == e.Set }) {
+			return f, syscall.ENOENT
+		}
+		next.elements[e.id()] = e
 	}
 	return next, nil
 }

@@ -1,78 +1,89 @@
 package nft
 
 import (
-	"encoding/binary"
 	"reflect"
+	"slices"
 
 	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
-	"golang.org/x/sys/unix"
 )
 
+// Shape is which parts a table has. A host gets no part that it does not need: each asks
+// something of the kernel, and masquerading makes it track the connections of the whole host.
+type Shape struct {
+	// Director: packets are marked, and connections reset.
+	Director bool
+	// Masquerade: packets of SNAT services get a source address of the host.
+	Masquerade bool
+	// Guard: only declared ports of guarded addresses answer.
+	Guard bool
+	// Clamp4 and Clamp6, if not 0: larger segment sizes are lowered to this.
+	Clamp4, Clamp6 uint16
+}
+
+// Priorities within a hook. IPVS takes packets at NF_INET_LOCAL_IN with 98 and 99 (NF_IP_PRI_NAT_SRC
+// less 2 and 1, net/netfilter/ipvs/ip_vs_core.c): resets come before, the guard after.
 const (
-	chainName = "prerouting"
-	mapName4  = "services4"
+	priorityReset = 0
+	priorityGuard = 150
 )
 
-// Registers (linux/netfilter/nf_tables.h): 1 begins where the four-byte registers 8, 9 and 10
-// are, so three parts in these make one key.
+func (s Shape) clamp(f family) uint16 {
+	if f.suffix == inet4.suffix {
+		return s.Clamp4
+	}
+	return s.Clamp6
+}
+
+// Names of the chains that count.
 const (
-	registerKey   = unix.NFT_REG_1
-	registerProto = unix.NFT_REG32_00 + 1
-	registerPort  = unix.NFT_REG32_00 + 2
+	chainReset      = "disconnect" // the nft program has a word "reset"
+	chainMasquerade = "postrouting"
+	chainGuard      = "guard"
 )
 
-// Offsets and lengths of header fields in bytes (RFC 791 section 3.1; RFC 9293 section 3.1).
-const (
-	offsetDestination = 16
-	lengthAddress4    = 4
-	offsetPort        = 2
-	lengthPort        = 2
-	lengthMark        = 4
-)
+// chainSpec is a chain with its rules.
+type chainSpec struct {
+	chain *nftables.Chain
+	rules [][]expr.Any
+}
 
 func tableOf(name string) *nftables.Table {
 	return &nftables.Table{Name: name, Family: nftables.TableFamilyINet}
 }
 
-func chainOf(table *nftables.Table) *nftables.Chain {
-	policy := nftables.ChainPolicyAccept
-	return &nftables.Chain{
-		Table: table, Name: chainName, Type: nftables.ChainTypeFilter,
-		Hooknum: nftables.ChainHookPrerouting, Priority: nftables.ChainPriorityMangle, Policy: &policy,
+// chains returns what a table of this shape has. Whatever exempts packets comes before the
+// rules that it exempts from.
+func (s Shape) chains(table *nftables.Table) []chainSpec {
+	var all []chainSpec
+	add := func(name string, kind nftables.ChainType, hook *nftables.ChainHook, priority int32, rules [][]expr.Any) {
+		policy := nftables.ChainPolicyAccept
+		at := nftables.ChainPriority(priority)
+		all = append(all, chainSpec{&nftables.Chain{
+			Table: table, Name: name, Type: kind, Hooknum: hook, Priority: &at, Policy: &policy,
+		}, rules})
 	}
-}
-
-func mapOf(table *nftables.Table) (*nftables.Set, error) {
-	key, err := nftables.ConcatSetType(nftables.TypeIPAddr, nftables.TypeInetProto, nftables.TypeInetService)
-	if err != nil {
-		return nil, err
+	raw, mangle := int32(*nftables.ChainPriorityRaw), int32(*nftables.ChainPriorityMangle)
+	if s.Director {
+		add("raw", nftables.ChainTypeFilter, nftables.ChainHookPrerouting, raw, untrackRules(destinationParts()))
+		add("rawoutput", nftables.ChainTypeFilter, nftables.ChainHookOutput, raw, untrackRules(sourceParts()))
+		add("prerouting", nftables.ChainTypeFilter, nftables.ChainHookPrerouting, mangle, markRules())
+		add(chainReset, nftables.ChainTypeFilter, nftables.ChainHookInput, priorityReset, resetRules())
 	}
-	return &nftables.Set{Table: table, Name: mapName4, IsMap: true, KeyType: key, DataType: nftables.TypeMark}, nil
-}
-
-// rules are the rules of the chain in their order. Whatever exempts packets from marking comes
-// before the rule that marks.
-func rules() [][]expr.Any {
-	return [][]expr.Any{markRule()}
-}
-
-func markRule() []expr.Any {
-	return []expr.Any{
-		&expr.Meta{Key: expr.MetaKeyNFPROTO, Register: registerKey},
-		&expr.Cmp{Op: expr.CmpOpEq, Register: registerKey, Data: []byte{unix.NFPROTO_IPV4}},
-		&expr.Payload{
-			OperationType: expr.PayloadLoad, Base: expr.PayloadBaseNetworkHeader,
-			Offset: offsetDestination, Len: lengthAddress4, DestRegister: registerKey,
-		},
-		&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: registerProto},
-		&expr.Payload{
-			OperationType: expr.PayloadLoad, Base: expr.PayloadBaseTransportHeader,
-			Offset: offsetPort, Len: lengthPort, DestRegister: registerPort,
-		},
-		&expr.Lookup{SetName: mapName4, SourceRegister: registerKey, DestRegister: registerKey, IsDestRegSet: true},
-		&expr.Meta{Key: expr.MetaKeyMARK, SourceRegister: true, Register: registerKey},
+	if s.Masquerade {
+		source := int32(*nftables.ChainPriorityNATSource)
+		add(chainMasquerade, nftables.ChainTypeNAT, nftables.ChainHookPostrouting, source, masqueradeRules())
 	}
+	if s.Guard {
+		add(chainGuard, nftables.ChainTypeFilter, nftables.ChainHookInput, priorityGuard, guardRules())
+		add("ask", nftables.ChainTypeFilter, nftables.ChainHookOutput, 0, askRules())
+	}
+	for _, f := range families() {
+		if size := s.clamp(f); size > 0 {
+			add(setClamp+f.suffix, nftables.ChainTypeFilter, nftables.ChainHookOutput, mangle, clampRules(f, size))
+		}
+	}
+	return all
 }
 
 // sameChain tells whether a chain is hooked in as ours.
@@ -83,36 +94,46 @@ func sameChain(got, want *nftables.Chain) bool {
 
 func same[T comparable](a, b *T) bool { return a != nil && b != nil && *a == *b }
 
-// sameMap tells whether a set is a map like ours. Of the types the kernel keeps only numbers for
-// the nft program; their lengths are what counts.
-func sameMap(got, want *nftables.Set) bool {
-	return got.Name == want.Name && got.IsMap && !got.Interval && !got.HasTimeout && !got.Constant && !got.Dynamic &&
+// sameSet tells whether a set is like ours. Of the types the kernel keeps only numbers for the
+// nft program; their lengths are what counts.
+func sameSet(got, want *nftables.Set) bool {
+	return got.Name == want.Name && got.IsMap == want.IsMap && got.Interval == want.Interval &&
+		got.Concatenation == want.Concatenation && got.HasTimeout == want.HasTimeout && got.Timeout == 0 &&
+		got.Dynamic == want.Dynamic && !got.Constant && got.Size == want.Size &&
 		got.KeyType.GetNFTMagic() == want.KeyType.GetNFTMagic() && got.KeyType.Bytes == want.KeyType.Bytes &&
 		got.DataType.GetNFTMagic() == want.DataType.GetNFTMagic() && got.DataType.Bytes == want.DataType.Bytes
 }
 
 // sameRules tells whether the rules of a chain are ours, in their order.
 func sameRules(got []*nftables.Rule, want [][]expr.Any) bool {
-	if len(got) != len(want) {
-		return false
-	}
-	for i := range got {
-		for _, e := range got[i].Exprs {
-			if lookup, ok := e.(*expr.Lookup); ok {
-				lookup.SetID = 0
-			}
+	return slices.EqualFunc(got, want, func(rule *nftables.Rule, expressions []expr.Any) bool {
+		for _, e := range rule.Exprs {
+			forget(e)
 		}
-		if !reflect.DeepEqual(got[i].Exprs, want[i]) {
-			return false
-		}
-	}
-	return true
+		return reflect.DeepEqual(rule.Exprs, expressions)
+	})
 }
 
-func parseElement(e nftables.SetElement) (Element, bool) {
-	match, ok := parseMatch(e.Key)
-	if !ok || len(e.Val) != lengthMark {
-		return Element{}, false
+// forget removes what the kernel adds to an expression.
+func forget(e expr.Any) {
+	switch e := e.(type) {
+	case *expr.Lookup:
+		e.SetID = 0
+	case *expr.Dynset:
+		e.SetID = 0
+	case *expr.Counter:
+		*e = expr.Counter{}
 	}
-	return Element{match, binary.NativeEndian.Uint32(e.Val)}, true
+}
+
+// parseElement returns nil if the element is none of ours.
+func parseElement(s *nftables.Set, e nftables.SetElement) *Element {
+	end := uint32(0)
+	if s.Interval {
+		end = s.KeyType.Bytes
+	}
+	if uint32(len(e.Key)) != s.KeyType.Bytes || uint32(len(e.KeyEnd)) != end || uint32(len(e.Val)) != s.DataType.Bytes {
+		return nil
+	}
+	return &Element{Set: s.Name, Key: string(e.Key), End: string(e.KeyEnd), Value: string(e.Val), Timeout: e.Timeout}
 }

@@ -16,7 +16,7 @@ const (
 	// timeout bounds one reading or writing; 10,000 elements take a small part of a second.
 	timeout = 10 * time.Second
 	// buffer bounds what one transaction and its answers may take in a socket, in bytes; it is
-	// a limit, nothing is reserved. An element takes 40 bytes.
+	// a limit, nothing is reserved. An element takes 84 bytes at most.
 	buffer = 32 << 20
 	// readAttempts is how often the table is read again because the ruleset changed meanwhile.
 	readAttempts = 10
@@ -46,13 +46,13 @@ func prepare(ctx context.Context, c *netlink.Conn) error {
 
 // Read implements Kernel. The kernel numbers the states of its ruleset; a reading counts only if
 // the number was the same before and after.
-func (n Netfilter) Read(ctx context.Context, name string) (*Table, error) {
+func (n Netfilter) Read(ctx context.Context, name string, shape Shape) (*Table, error) {
 	for range readAttempts {
 		before, err := generation(ctx)
 		if err != nil {
 			return nil, err
 		}
-		table, err := n.read(ctx, name)
+		table, err := n.read(ctx, name, shape)
 		after, err2 := generation(ctx)
 		if err2 != nil {
 			return nil, err2
@@ -64,7 +64,7 @@ func (n Netfilter) Read(ctx context.Context, name string) (*Table, error) {
 	return nil, errBusy
 }
 
-func (n Netfilter) read(ctx context.Context, name string) (*Table, error) {
+func (n Netfilter) read(ctx context.Context, name string, shape Shape) (*Table, error) {
 	conn, err := connect(ctx)
 	if err != nil {
 		return nil, err
@@ -80,7 +80,7 @@ func (n Netfilter) read(ctx context.Context, name string) (*Table, error) {
 	if tables[at].Flags != 0 {
 		return &Table{}, nil
 	}
-	table, err := readStructure(conn, tableOf(name))
+	table, err := readTable(conn, tableOf(name), shape)
 	if err != nil && !refused(err) {
 		// Not the kernel but its answer is strange: somebody put in what we never do.
 		return &Table{}, nil
@@ -93,47 +93,90 @@ func refused(err error) bool {
 	return errors.As(err, new(syscall.Errno)) || errors.As(err, new(*netlink.OpError))
 }
 
-func readStructure(conn *nftables.Conn, table *nftables.Table) (*Table, error) {
-	chains, err := conn.ListChainsOfTableFamily(table.Family)
-	if err != nil {
-		return nil, err
+func readTable(conn *nftables.Conn, table *nftables.Table, shape Shape) (*Table, error) {
+	sets, err := readSets(conn, table, shape)
+	if err != nil || sets == nil {
+		return &Table{}, err
 	}
-	chains = slices.DeleteFunc(chains, func(c *nftables.Chain) bool { return c.Table.Name != table.Name })
-	sets, err := conn.GetSets(table)
-	if err != nil {
-		return nil, err
+	intact, err := readChains(conn, table, shape)
+	if err != nil || !intact {
+		return &Table{}, err
 	}
-	want, err := mapOf(table)
-	if err != nil {
-		return nil, err
+	read := &Table{Intact: true}
+	for _, set := range sets {
+		elements, err := readElements(conn, set)
+		if err != nil || elements == nil {
+			return &Table{}, err
+		}
+		read.Elements = append(read.Elements, elements...)
 	}
-	if len(chains) != 1 || !sameChain(chains[0], chainOf(table)) || len(sets) != 1 || !sameMap(sets[0], want) {
-		return &Table{}, nil
-	}
-	there, err := conn.GetRules(table, chains[0])
-	if err != nil {
-		return nil, err
-	}
-	if !sameRules(there, rules()) {
-		return &Table{}, nil
-	}
-	return readElements(conn, sets[0])
+	return read, nil
 }
 
-func readElements(conn *nftables.Conn, set *nftables.Set) (*Table, error) {
+// readSets returns the sets that we fill; nil if sets are there that are not ours.
+func readSets(conn *nftables.Conn, table *nftables.Table, shape Shape) ([]*nftables.Set, error) {
+	there, err := conn.GetSets(table)
+	if err != nil {
+		return nil, err
+	}
+	specs := shape.sets()
+	if len(there) != len(specs) {
+		return nil, nil
+	}
+	filled := []*nftables.Set{}
+	for _, spec := range specs {
+		want, err := spec.spec(table)
+		if err != nil {
+			return nil, err
+		}
+		if !slices.ContainsFunc(there, func(s *nftables.Set) bool { return sameSet(s, want) }) {
+			return nil, nil
+		}
+		if !spec.dynamic {
+			filled = append(filled, want)
+		}
+	}
+	return filled, nil
+}
+
+// readChains tells whether chains and rules are ours.
+func readChains(conn *nftables.Conn, table *nftables.Table, shape Shape) (bool, error) {
+	there, err := conn.ListChainsOfTableFamily(table.Family)
+	if err != nil {
+		return false, err
+	}
+	there = slices.DeleteFunc(there, func(c *nftables.Chain) bool { return c.Table.Name != table.Name })
+	specs := shape.chains(table)
+	if len(there) != len(specs) {
+		return false, nil
+	}
+	for _, spec := range specs {
+		if !slices.ContainsFunc(there, func(c *nftables.Chain) bool { return sameChain(c, spec.chain) }) {
+			return false, nil
+		}
+		rules, err := conn.GetRules(table, spec.chain)
+		if err != nil || !sameRules(rules, spec.rules) {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+// readElements returns nil if some are not as we make them.
+func readElements(conn *nftables.Conn, set *nftables.Set) ([]Element, error) {
 	found, err := conn.GetSetElements(set)
 	if err != nil {
 		return nil, err
 	}
-	table := &Table{Intact: true, Elements: make([]Element, 0, len(found))}
+	elements := make([]Element, 0, len(found))
 	for _, f := range found {
-		e, ok := parseElement(f)
-		if !ok {
-			return &Table{}, nil
+		e := parseElement(set, f)
+		if e == nil {
+			return nil, nil
 		}
-		table.Elements = append(table.Elements, e)
+		elements = append(elements, *e)
 	}
-	return table, nil
+	return elements, nil
 }
 
 // Apply implements Kernel.

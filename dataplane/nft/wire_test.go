@@ -22,12 +22,16 @@ func sendPacket(t *testing.T, from, to string, address netip.Addr, protocol byte
 	if err != nil {
 		t.Fatal(err)
 	}
-	conn, err := packet.Listen(source, packet.Datagram, unix.ETH_P_IP, nil)
+	kind, bytes := unix.ETH_P_IPV6, segment6(address, protocol, port)
+	if address.Is4() {
+		kind, bytes = unix.ETH_P_IP, segment(address, protocol, port)
+	}
+	conn, err := packet.Listen(source, packet.Datagram, kind, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	if _, err := conn.WriteTo(segment(address, protocol, port), &packet.Addr{HardwareAddr: target.HardwareAddr}); err != nil {
+	if _, err := conn.WriteTo(bytes, &packet.Addr{HardwareAddr: target.HardwareAddr}); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -47,5 +51,17 @@ func segment(to netip.Addr, protocol byte, port uint16) []byte {
 	binary.BigEndian.PutUint16(b[10:], ^uint16(sum))
 	binary.BigEndian.PutUint16(b[20:], 40000)
 	binary.BigEndian.PutUint16(b[22:], port)
+	return b
+}
+
+// segment6 builds an IPv6 header (RFC 8200 section 3) and the same behind it.
+func segment6(to netip.Addr, protocol byte, port uint16) []byte {
+	b := make([]byte, 60)
+	b[0], b[6], b[7] = 0x60, protocol, 64
+	binary.BigEndian.PutUint16(b[4:], uint16(len(b)-40))
+	copy(b[8:], netip.MustParseAddr("2001:db8::50").AsSlice())
+	copy(b[24:], to.AsSlice())
+	binary.BigEndian.PutUint16(b[40:], 40000)
+	binary.BigEndian.PutUint16(b[42:], port)
 	return b
 }

@@ -15,15 +15,15 @@ import (
 
 // desired returns the addresses that lo must have, by address. An address that several
 // interfaces face needs all of them prepared.
-func desired(all []model.LoopbackVIP, failed map[string]error) map[string]bool {
+func desired(all []model.LoopbackVIP, failed failures) map[string]bool {
 	usable := map[string]bool{}
 	for _, v := range all {
-		if !v.Address.IsValid() {
+		if !holdable(v.Address) {
 			continue
 		}
 		key := v.Address.String()
 		before, seen := usable[key]
-		usable[key] = (!seen || before) && failed[v.Interface] == nil && v.Address.Is4()
+		usable[key] = (!seen || before) && failed.of(v) == nil
 	}
 	return usable
 }
@@ -48,31 +48,43 @@ func (p *pass) changes(usable map[string]bool) plan.Changes[string, netif.Addres
 			have[key] = a
 		}
 	}
-	return plan.Diff(want, have, func(_, _ netif.Address) bool { return true })
+	return plan.Diff(want, have, func(want, have netif.Address) bool {
+		return !p.marker.Owns(have) || have.Passive == want.Passive
+	})
 }
 
-func (p *pass) addAddresses(all []model.LoopbackVIP, failed map[string]error) []error {
+func (p *pass) addAddresses(all []model.LoopbackVIP, failed failures) []error {
 	usable := desired(all, failed)
+	changes := p.changes(usable)
 	var errs []error
-	for _, item := range p.changes(usable).Add {
-		a := item.Value
-		if !usable[a.Prefix.Addr().String()] {
-			continue
-		}
-		err := p.ctx.Err()
-		if err == nil {
-			err = p.config.Kernel.AddAddress(a)
-		}
-		if err != nil && !errors.Is(err, syscall.EEXIST) {
-			errs = append(errs, itemError(a.Prefix.Addr(), fmt.Errorf("add %s to %s: %w", a.Prefix, a.Interface, err)))
+	for _, item := range changes.Add {
+		if usable[item.Value.Prefix.Addr().String()] {
+			errs = append(errs, p.addAddress(item.Value, p.config.Kernel.AddAddress))
 		}
 	}
-	return errs
+	for _, item := range changes.Update {
+		errs = append(errs, p.addAddress(item.Value, p.config.Kernel.ChangeAddress))
+	}
+	return slices.DeleteFunc(errs, func(err error) bool { return err == nil })
 }
+
+func (p *pass) addAddress(a netif.Address, write func(netif.Address) error) error {
+	err := p.ctx.Err()
+	if err == nil {
+		err = write(a)
+	}
+	if err == nil || errors.Is(err, syscall.EEXIST) {
+		return nil
+	}
+	return itemError(a.Prefix.Addr(), fmt.Errorf("add %s to %s: %w", a.Prefix, a.Interface, netif.ExplainAdd(a, err)))
+}
+
+// holdable tells whether a is an address of one of both families as they are written canonically.
+func holdable(a netip.Addr) bool { return a.IsValid() && !a.Is4In6() && a.Zone() == "" }
 
 func (p *pass) removeAddresses(all []model.LoopbackVIP) []error {
 	var errs []error
-	for _, item := range p.changes(desired(all, nil)).Remove {
+	for _, item := range p.changes(desired(all, failures{})).Remove {
 		a := item.Value
 		err := p.ctx.Err()
 		if err == nil {
@@ -85,9 +97,9 @@ func (p *pass) removeAddresses(all []model.LoopbackVIP) []error {
 	return errs
 }
 
-// restore gives interfaces that no address faces any more their settings back.
+// restore gives interfaces that need not be silent any more their settings back.
 func (p *pass) restore(all []model.LoopbackVIP) []error {
-	wanted := interfacesOf(all)
+	wanted := p.audible(all)
 	var errs []error
 	for _, name := range slices.Sorted(maps.Keys(p.record.Interfaces)) {
 		if slices.Contains(wanted, name) {

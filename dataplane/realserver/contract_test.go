@@ -3,6 +3,7 @@ package realserver_test
 import (
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -106,8 +107,11 @@ func (h *host) state(t rapid.TB) string {
 		t.Fatal(err)
 	}
 	for _, a := range addresses {
-		if a.Index == h.index("lo") && a.Prefix.Addr().Is4() && !a.Prefix.Addr().IsLoopback() {
+		if a.Index == h.index("lo") && !a.Prefix.Addr().IsLoopback() {
 			out = append(out, a.Prefix.String())
+			if a.Passive {
+				out = append(out, "passive")
+			}
 		}
 	}
 	return strings.Join(out, " ")
@@ -131,8 +135,8 @@ func (h *host) wantJournal(t *testing.T, want ...string) {
 func fakeHost(t *testing.T) *host {
 	fake := &realserver.Fake{BootID: "first"}
 	fake.AddLink(netif.Link{Name: "lo", Up: true, Loopback: true})
-	fake.AddLink(netif.Link{Name: "tp0", Up: true})
-	fake.AddLink(netif.Link{Name: "tp1", Up: true})
+	fake.AddLink(netif.Link{Name: "tp0", Up: true, Kind: "veth", MAC: net.HardwareAddr{2, 0, 0, 0, 0, 1}})
+	fake.AddLink(netif.Link{Name: "tp1", Up: true, Kind: "veth", MAC: net.HardwareAddr{2, 0, 0, 0, 0, 2}})
 	return &host{Kernel: fake, Sysctls: fake, path: filepath.Join(t.TempDir(), "record.json")}
 }
 
@@ -161,6 +165,9 @@ func TestContract(t *testing.T) {
 		"bad items do not stop others":   badItems,
 		"any crash is survived":          anyCrash,
 		"damaged record is set aside":    damagedRecord,
+		"IPv6 needs no settings":         needsNoSettings,
+		"preferred IPv6 is mended":       mendsIPv6,
+		"interfaces beside are silenced": silencesBeside,
 	}
 	for clause, check := range clauses {
 		t.Run(clause+"/fake", func(t *testing.T) { check(t, fakeHost(t)) })
@@ -246,7 +253,7 @@ func foreignStays(t *testing.T, h *host) {
 
 func badItems(t *testing.T, h *host) {
 	err := h.driver().Set(t.Context(), []model.LoopbackVIP{
-		vip("192.0.2.1", "absent"), vip("192.0.2.2", "lo"), vip("2001:db8::1", "tp0"), vip("192.0.2.4", "tp0"),
+		vip("192.0.2.1", "absent"), vip("192.0.2.2", "lo"), vip("::ffff:192.0.2.1", "tp0"), vip("2001:db8::9", "absent"), vip("192.0.2.4", "tp0"),
 		vip("192.0.2.5", "tp0"), vip("192.0.2.5", "absent"),
 	})
 	items, rest := model.ItemErrors(err)
@@ -256,7 +263,8 @@ func badItems(t *testing.T, h *host) {
 	}
 	want := map[string]string{
 		"192.0.2.1": netif.ReasonInterfaceNotFound, "192.0.2.2": netif.ReasonInterfaceNotFound,
-		"192.0.2.5": netif.ReasonInterfaceNotFound, "2001:db8::1": netif.ReasonKernelRefused,
+		"192.0.2.5": netif.ReasonInterfaceNotFound, "::ffff:192.0.2.1": netif.ReasonKernelRefused,
+		"2001:db8::9": netif.ReasonInterfaceNotFound,
 	}
 	if diff := cmp.Diff(want, got); diff != "" || rest != nil {
 		t.Errorf("item errors (-want +got):\n%s\nrest: %v", diff, rest)
@@ -295,4 +303,43 @@ func damagedRecord(t *testing.T, h *host) {
 	if b, err := os.ReadFile(h.path + ".damaged"); err != nil || string(b) != "{" {
 		t.Errorf("set aside: %q, %v", b, err)
 	}
+}
+
+func needsNoSettings(t *testing.T, h *host) {
+	h.mustSet(t, vip("2001:db8::100", "tp0"))
+	h.wantJournal(t, "add 2001:db8::100/128")
+	h.wantState(t, "tp0 0/0 tp1 0/0 2001:db8::100/128 passive")
+	h.mustSet(t, vip("2001:db8::100", "tp0"))
+	h.wantJournal(t)
+	h.mustSet(t)
+	h.wantJournal(t, "remove 2001:db8::100/128")
+	h.wantState(t, "tp0 0/0 tp1 0/0")
+}
+
+func mendsIPv6(t *testing.T, h *host) {
+	h.mustSet(t, vip("2001:db8::100", "tp0"))
+	all, _ := h.Addresses()
+	at := slices.IndexFunc(all, func(a netif.Address) bool { return a.Prefix.Addr() == netip.MustParseAddr("2001:db8::100") })
+	all[at].Passive = false
+	if err := h.Kernel.ChangeAddress(all[at]); err != nil {
+		t.Fatal(err)
+	}
+	h.wantState(t, "tp0 0/0 tp1 0/0 2001:db8::100/128")
+	h.mustSet(t, vip("2001:db8::100", "tp0"))
+	h.wantState(t, "tp0 0/0 tp1 0/0 2001:db8::100/128 passive")
+}
+
+// silencesBeside: tp1 has an address of the network that tp0 faces; only while that is so.
+func silencesBeside(t *testing.T, h *host) {
+	for name, prefix := range map[string]string{"tp0": "192.0.2.11/24", "tp1": "192.0.2.12/24"} {
+		if err := h.Kernel.AddAddress(netif.Address{Index: h.index(name), Prefix: netip.MustParsePrefix(prefix)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	h.mustSet(t, vip("192.0.2.100", "tp0"))
+	h.wantJournal(t, "set tp0 1 2", "set tp1 1 2", "add 192.0.2.100/32")
+	h.mustSet(t, vip("192.0.2.100", "tp0"))
+	h.wantJournal(t)
+	h.mustSet(t)
+	h.wantJournal(t, "remove 192.0.2.100/32", "set tp0 0 0", "set tp1 0 0")
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"net/netip"
 	"os"
 	"slices"
@@ -42,10 +41,13 @@ func New(config Config) *Driver {
 }
 
 // Set makes the host a real server for all of these addresses, and for no other one that it has
-// been one for. In this order: settings that will change are recorded, settings are changed and
-// read back, addresses are added to lo; addresses that are no longer wanted are removed, then
-// the settings of interfaces that no address faces any more are restored. It may stop or die at
-// any point; the next call goes on from there. What is not to be changed is not written.
+// been one for. IPv4 addresses get silence at every interface that could answer ARP for them, see
+// Audible; IPv6 needs no settings, for Linux answers neighbour solicitations for addresses of the
+// asked interface only, and addresses on lo are Passive. In this order: settings that will change
+// are recorded, settings are changed and read back, addresses are added to lo; addresses that are
+// no longer wanted are removed, then the settings of interfaces that need not be silent any more
+// are restored. It may stop or die at any point; the next call goes on from there. What is not to
+// be changed is not written.
 //
 // An address on lo that was there without our mark is used and never removed. Item errors carry
 // the address; an address whose interface cannot be prepared is not added, because the host
@@ -74,6 +76,7 @@ type pass struct {
 	ctx      context.Context
 	links    map[string]netif.Link
 	loopback netif.Link
+	all      []netif.Address
 	there    []netif.Address // of lo
 	record   record
 }
@@ -107,6 +110,7 @@ func (p *pass) readAddresses() error {
 	if err != nil {
 		return netif.Explain("realserver", err)
 	}
+	p.all = addresses
 	for _, a := range addresses {
 		if a.Index == p.loopback.Index {
 			p.there = append(p.there, a)
@@ -130,30 +134,53 @@ func (p *pass) readRecord() error {
 	return nil
 }
 
-// prepare sets the ARP settings of all interfaces and returns why it could not, by interface.
-func (p *pass) prepare(all []model.LoopbackVIP) map[string]error {
-	failed := map[string]error{}
-	for _, name := range interfacesOf(all) {
-		if err := p.prepareInterface(name); err != nil {
-			failed[name] = err
+func (p *pass) audible(all []model.LoopbackVIP) []string { return Audible(p.links, p.all, all) }
+
+// prepare sets the ARP settings of all interfaces that could answer and returns why it could not.
+func (p *pass) prepare(all []model.LoopbackVIP) failures {
+	failed := failures{facing: map[string]error{}}
+	for _, v := range all {
+		if link, there := p.links[v.Interface]; !there || link.Loopback {
+			failed.facing[v.Interface] = fmt.Errorf("interface %q %w", v.Interface, errNoInterface)
+		}
+	}
+	for _, name := range p.audible(all) {
+		err := failed.facing[name]
+		if err == nil {
+			err = p.prepareInterface(name)
+		}
+		switch {
+		case err == nil:
+		case slices.ContainsFunc(all, func(v model.LoopbackVIP) bool { return v.Interface == name }):
+			failed.facing[name] = err
+		case !mute(err):
+			failed.beside = errors.Join(failed.beside, err)
 		}
 	}
 	return failed
 }
 
-func interfacesOf(all []model.LoopbackVIP) []string {
-	names := map[string]bool{}
-	for _, v := range all {
-		names[v.Interface] = true
+// failures are reasons why addresses cannot be held.
+type failures struct {
+	// facing are those of the interfaces that face the director, beside is that of others.
+	facing map[string]error
+	beside error
+}
+
+// of returns why an address cannot be held, nil if it can. What is missing for ARP does not
+// concern IPv6.
+func (f failures) of(v model.LoopbackVIP) error {
+	switch err := f.facing[v.Interface]; {
+	case v.Address.Is4() && err == nil:
+		return f.beside
+	case v.Address.Is4(), errors.Is(err, errNoInterface):
+		return err
 	}
-	return slices.Sorted(maps.Keys(names))
+	return nil
 }
 
 func (p *pass) prepareInterface(name string) error {
-	link, there := p.links[name]
-	if !there || link.Loopback {
-		return fmt.Errorf("interface %q %w", name, errNoInterface)
-	}
+	link := p.links[name]
 	now, err := p.config.Sysctls.Get(link.Index)
 	if err != nil {
 		return fmt.Errorf("read ARP settings of %s: %w", name, err)

@@ -1,8 +1,11 @@
 package realserver_test
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"sort"
@@ -158,7 +161,7 @@ func TestAnyStateConvergesInOneCall(t *testing.T) {
 		}
 		before := h.state(rt)
 		item := rapid.Custom(func(rt *rapid.T) model.LoopbackVIP {
-			return vip(fmt.Sprintf("192.0.2.%d", rapid.IntRange(1, 4).Draw(rt, "octet")), rapid.SampledFrom([]string{"tp0", "tp1"}).Draw(rt, "on"))
+			return vip(fmt.Sprintf(rapid.SampledFrom([]string{"192.0.2.%d", "2001:db8::%d"}).Draw(rt, "family"), rapid.IntRange(1, 4).Draw(rt, "octet")), rapid.SampledFrom([]string{"tp0", "tp1"}).Draw(rt, "on"))
 		})
 		for range rapid.IntRange(1, 4).Draw(rt, "rounds") {
 			all := rapid.SliceOfN(item, 0, 5).Draw(rt, "wanted")
@@ -178,6 +181,10 @@ func TestAnyStateConvergesInOneCall(t *testing.T) {
 func expected(initial map[string]realserver.Values, all []model.LoopbackVIP, got string) string {
 	addresses, faced := map[string]bool{}, map[string]bool{}
 	for _, v := range all {
+		if v.Address.Is6() {
+			addresses[v.Address.String()+"/128 passive"] = true
+			continue
+		}
 		addresses[v.Address.String()+"/32"], faced[v.Interface] = true, true
 	}
 	var out []string
@@ -197,4 +204,64 @@ func expected(initial map[string]realserver.Values, all []model.LoopbackVIP, got
 	}
 	sort.Slice(rest, func(i, j int) bool { return strings.Index(got, rest[i]) < strings.Index(got, rest[j]) })
 	return strings.Join(append(out, rest...), " ")
+}
+
+// TestRecordsOfOtherVersions: this program goes on from the file of the version before, which
+// knew facing interfaces only, and that version reads the file of this one.
+func TestRecordsOfOtherVersions(t *testing.T) {
+	h := fakeHost(t)
+	before := `{"version":1,"boot":"first","interfaces":{"tp0":{"before":{"arpIgnore":0,"arpAnnounce":1},"set":{"arpIgnore":1,"arpAnnounce":2}}}}`
+	if err := os.WriteFile(h.path, []byte(before), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	h.put(t, "tp0", realserver.Values{ArpIgnore: 1, ArpAnnounce: 2})
+	h.mustSet(t)
+	h.wantState(t, "tp0 0/1 tp1 0/0")
+	h.mustSet(t, vip("192.0.2.100", "tp0"), vip("2001:db8::100", "tp0"))
+	b, err := os.ReadFile(h.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var old struct {
+		Version    int    `json:"version"`
+		Boot       string `json:"boot"`
+		Interfaces map[string]struct {
+			Before realserver.Values `json:"before"`
+			Set    realserver.Values `json:"set"`
+		} `json:"interfaces"`
+	}
+	decoder := json.NewDecoder(bytes.NewReader(b))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&old); err != nil || old.Version != 1 || old.Interfaces["tp0"].Before.ArpAnnounce != 1 {
+		t.Errorf("read %+v, %v of %s", old, err, b)
+	}
+}
+
+// TestInterfaceBesideThatCannotBeSilenced keeps IPv4 addresses away, unless it cannot speak.
+func TestInterfaceBesideThatCannotBeSilenced(t *testing.T) {
+	tests := map[string]struct {
+		errno error
+		want  string
+	}{
+		"refused": {syscall.EPERM, "tp0 1/2 tp1 0/0 2001:db8::100/128 passive"},
+		"gone":    {syscall.ENODEV, "tp0 1/2 tp1 0/0 192.0.2.100/32 2001:db8::100/128 passive"},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			h := fakeHost(t)
+			fake := h.Kernel.(*realserver.Fake)
+			fake.ChangeLink(netif.Link{Name: "tp1", Index: h.index("tp1"), MAC: net.HardwareAddr{2, 0, 0, 0, 0, 2}})
+			fake.RefuseSet = func(index int, _ realserver.Values) error {
+				if index == h.index("tp1") {
+					return tc.errno
+				}
+				return nil
+			}
+			err := h.driver().Set(t.Context(), []model.LoopbackVIP{vip("192.0.2.100", "tp0"), vip("2001:db8::100", "tp0")})
+			if refused := tc.errno == syscall.EPERM; (err != nil) != refused {
+				t.Errorf("got %v", err)
+			}
+			h.wantState(t, tc.want)
+		})
+	}
 }

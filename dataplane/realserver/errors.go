@@ -17,15 +17,18 @@ var (
 	errUndone      = errors.New("another program undoes them; find it (tuned, a sysctl service, a network manager) and exempt this interface")
 )
 
+// mute tells whether an interface cannot answer at all: it has just gone or has no IPv4.
+func mute(err error) bool { return errors.Is(err, syscall.ENODEV) || errors.Is(err, errNoAnswer) }
+
 // itemErrors reports, for each address, why its interface could not be prepared.
-func itemErrors(all []model.LoopbackVIP, failed map[string]error) []error {
+func itemErrors(all []model.LoopbackVIP, failed failures) []error {
 	var errs []error
 	for _, v := range all {
-		switch err := failed[v.Interface]; {
+		switch err := failed.of(v); {
+		case !holdable(v.Address):
+			errs = append(errs, itemError(v.Address, errors.New("no address that an interface can hold: write an IPv4 or IPv6 address without zone")))
 		case err != nil:
 			errs = append(errs, itemError(v.Address, err))
-		case !v.Address.Is4():
-			errs = append(errs, itemError(v.Address, errors.New("not an IPv4 address: this version prepares real servers for IPv4 only")))
 		}
 	}
 	return errs

@@ -7,6 +7,7 @@ import (
 	"github.com/truepacs/balancer/dataplane/ipvs"
 	"github.com/truepacs/balancer/dataplane/keeper"
 	"github.com/truepacs/balancer/dataplane/model"
+	"github.com/truepacs/balancer/dataplane/nft"
 )
 
 // virtualServer is IPVS as the agent sees it.
@@ -51,4 +52,12 @@ func (f feeder) State() agent.ProxyState {
 		Connected: s.Connected, Current: s.Current, Version: s.Version,
 		Refused: s.Status.Refused, Verdicts: s.Status.Verdicts,
 	}
+}
+
+// marker marks the packets of services.
+type marker struct{ *nft.Driver }
+
+// Set implements agent.Marker.
+func (m marker) Set(ctx context.Context, all []model.VirtualService) error {
+	return m.Driver.Set(ctx, nft.Desired{Services: all})
 }

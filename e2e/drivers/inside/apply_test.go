@@ -40,7 +40,7 @@ func TestApply(t *testing.T) {
 		check(t, err)
 		check(t, balancer.SetTimeouts(ctx, time.Hour, 0, 0))
 	}
-	check(t, nft.New(nft.Config{Kernel: nft.Netfilter{}}).Set(ctx, node.Services))
+	check(t, nft.New(nft.Config{Kernel: nft.Netfilter{}}).Set(ctx, nft.Desired{Services: node.Services}))
 	check(t, netif.New(netif.Rtnetlink{}).Set(ctx, node.VirtualIPs))
 	announcer := announce.New(announce.Config{Network: announce.Sockets{}})
 	defer announcer.Close()

@@ -1,0 +1,250 @@
+package nft
+
+import (
+	"encoding/binary"
+
+	"github.com/google/nftables/expr"
+	"golang.org/x/sys/unix"
+)
+
+// Lengths and offsets of header fields in bytes (IEEE 802.3; RFC 9293 section 3.1; RFC 768).
+const (
+	lengthMAC         = 6
+	offsetSourceMAC   = 6
+	lengthPort        = 2
+	offsetSource      = 0
+	offsetDestination = 2
+	offsetFlags       = 13
+	offsetFragment    = 2 // in the fragment header of IPv6
+	lengthMark        = 4
+)
+
+// TCP flags and the option maximum segment size (RFC 9293 sections 3.1 and 3.2).
+const (
+	flagSYN   = 0x02
+	flagACK   = 0x10
+	optionMSS = 2
+	offsetMSS = 2 // behind the option's kind and length
+)
+
+// arphrdEther is ARPHRD_ETHER of linux/if_arp.h.
+const arphrdEther = 1
+
+type rule = []expr.Any
+
+// part loads one part of a key into registers and tells how many of four bytes it takes.
+type part func(f family, register uint32) (expr.Any, int)
+
+func addressPart(offset func(family) uint32) part {
+	return func(f family, register uint32) (expr.Any, int) {
+		return payload(expr.PayloadBaseNetworkHeader, offset(f), f.address.Bytes, register), int(f.address.Bytes / 4)
+	}
+}
+
+func portPart(offset uint32) part {
+	return func(_ family, register uint32) (expr.Any, int) {
+		return payload(expr.PayloadBaseTransportHeader, offset, lengthPort, register), 1
+	}
+}
+
+func protocolPart(_ family, register uint32) (expr.Any, int) {
+	return &expr.Meta{Key: expr.MetaKeyL4PROTO, Register: register}, 1
+}
+
+func markPart(_ family, register uint32) (expr.Any, int) {
+	return &expr.Meta{Key: expr.MetaKeyMARK, Register: register}, 1
+}
+
+func sourceAddress() part      { return addressPart(func(f family) uint32 { return f.source }) }
+func destinationAddress() part { return addressPart(func(f family) uint32 { return f.destination }) }
+
+// destinationParts are the key of destinations, sourceParts that of packets that come from one,
+// flowParts that of the sender's flow and
+// answerParts that of the flow which answers it.
+func destinationParts() []part {
+	return []part{destinationAddress(), protocolPart, portPart(offsetDestination)}
+}
+
+func sourceParts() []part {
+	return []part{sourceAddress(), protocolPart, portPart(offsetSource)}
+}
+
+func flowParts() []part {
+	return []part{sourceAddress(), portPart(offsetSource), destinationAddress(), portPart(offsetDestination)}
+}
+
+func answerParts() []part {
+	return []part{destinationAddress(), portPart(offsetDestination), sourceAddress(), portPart(offsetSource)}
+}
+
+// register is the n-th of sixteen of four bytes, named as the kernel names it: each fourth by
+// the register of sixteen bytes that begins there.
+func register(n int) uint32 {
+	if n%4 == 0 {
+		return uint32(unix.NFT_REG_1 + n/4)
+	}
+	return uint32(unix.NFT_REG32_00 + n)
+}
+
+// load matches packets of the family and puts the parts side by side from the first register on.
+func load(f family, parts ...part) rule {
+	r := rule{
+		&expr.Meta{Key: expr.MetaKeyNFPROTO, Register: register(0)},
+		&expr.Cmp{Op: expr.CmpOpEq, Register: register(0), Data: []byte{f.nfproto}},
+	}
+	next := 0
+	for _, p := range parts {
+		e, length := p(f, register(next))
+		r, next = append(r, e), next+length
+	}
+	return r
+}
+
+func payload(base expr.PayloadBase, offset, length, register uint32) expr.Any {
+	return &expr.Payload{OperationType: expr.PayloadLoad, Base: base, Offset: offset, Len: length, DestRegister: register}
+}
+
+// in matches packets whose loaded key is in a set, out those whose is not.
+func in(set string) expr.Any { return &expr.Lookup{SetName: set, SourceRegister: register(0)} }
+func out(set string) expr.Any {
+	return &expr.Lookup{SetName: set, SourceRegister: register(0), Invert: true}
+}
+
+// mapped replaces the loaded key by its value in a map; packets without one do not match.
+func mapped(set string) expr.Any {
+	return &expr.Lookup{SetName: set, SourceRegister: register(0), DestRegister: register(0), IsDestRegSet: true}
+}
+
+func accept() expr.Any { return &expr.Verdict{Kind: expr.VerdictAccept} }
+
+// setMark gives the packet the mark that was loaded.
+func setMark() expr.Any {
+	return &expr.Meta{Key: expr.MetaKeyMARK, SourceRegister: true, Register: register(0)}
+}
+
+// protocol matches an IP protocol.
+func protocol(number byte) rule {
+	return rule{
+		&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: register(0)},
+		&expr.Cmp{Op: expr.CmpOpEq, Register: register(0), Data: []byte{number}},
+	}
+}
+
+// flags matches TCP packets by their flags SYN and ACK.
+func flags(op expr.CmpOp, value byte) rule {
+	return append(protocol(unix.IPPROTO_TCP),
+		payload(expr.PayloadBaseTransportHeader, offsetFlags, 1, register(0)),
+		&expr.Bitwise{SourceRegister: register(0), DestRegister: register(0), Len: 1, Mask: []byte{flagSYN | flagACK}, Xor: []byte{0}},
+		&expr.Cmp{Op: op, Register: register(0), Data: []byte{value}})
+}
+
+// laterFragment matches fragments of IPv6 but first ones (RFC 8200 section 4.5), which the hook
+// may see before they are joined. Without a first one, which has the port, they come to nothing.
+func laterFragment() rule {
+	return append(load(inet6),
+		&expr.Exthdr{DestRegister: register(0), Type: unix.IPPROTO_FRAGMENT, Offset: offsetFragment, Len: 2, Op: expr.ExthdrOpIpv6},
+		&expr.Bitwise{SourceRegister: register(0), DestRegister: register(0), Len: 2, Mask: []byte{0xff, 0xf8}, Xor: []byte{0, 0}},
+		&expr.Cmp{Op: expr.CmpOpNeq, Register: register(0), Data: []byte{0, 0}})
+}
+
+// exemptPeers ends the chain for frames of other directors.
+func exemptPeers() rule {
+	return rule{
+		&expr.Meta{Key: expr.MetaKeyIIFTYPE, Register: register(0)},
+		&expr.Cmp{Op: expr.CmpOpEq, Register: register(0), Data: binary.NativeEndian.AppendUint16(nil, arphrdEther)},
+		payload(expr.PayloadBaseLLHeader, offsetSourceMAC, lengthMAC, register(0)),
+		in(setPeers), accept(),
+	}
+}
+
+// each makes rules for both families from what follows the loading of the parts.
+func each(parts []part, sets []string, rest func(f family, set string) rule) []rule {
+	var rules []rule
+	for _, f := range families() {
+		for _, set := range sets {
+			rules = append(rules, append(load(f, parts...), rest(f, set+f.suffix)...))
+		}
+	}
+	return rules
+}
+
+var serviceSets = []string{setServices, setRanges}
+
+// untrackRules are for packets of clients, whoever has sent them on, and for those of a server on
+// this host itself to clients.
+func untrackRules(parts []part) []rule {
+	return each(parts, []string{setUntracked, setUntrackedRanges}, func(_ family, set string) rule {
+		return rule{in(set), &expr.Notrack{}}
+	})
+}
+
+func markRules() []rule {
+	return append([]rule{exemptPeers()}, each(destinationParts(), serviceSets, func(_ family, set string) rule {
+		return rule{mapped(set), setMark(), accept()}
+	})...)
+}
+
+func resetRules() []rule {
+	rules := each(flowParts(), []string{setResets}, func(_ family, set string) rule {
+		return rule{in(set), &expr.Counter{}, &expr.Reject{Type: unix.NFT_REJECT_TCP_RST}}
+	})
+	for i := range rules {
+		rules[i] = append(protocol(unix.IPPROTO_TCP), rules[i]...)
+	}
+	return rules
+}
+
+// masqueradeRules spare packets that IPVS sends on unchanged, of which a service has some whose
+// fallback server has another way of forwarding: they still go to the virtual address.
+func masqueradeRules() []rule {
+	return each([]part{markPart}, []string{setMasquerade}, func(f family, set string) rule {
+		address, _ := destinationAddress()(f, register(0))
+		return rule{in(set), address, out(setVirtual + f.suffix), &expr.Counter{}, &expr.Masq{}}
+	})
+}
+
+// guardRules let through what is not for a guarded address, ICMP, everything of TCP but a first
+// packet, later fragments, declared destinations, and answers to datagrams of this host.
+func guardRules() []rule {
+	rules := each([]part{destinationAddress()}, []string{setGuarded}, func(_ family, set string) rule {
+		return rule{out(set), accept()}
+	})
+	rules = append(rules,
+		append(protocol(unix.IPPROTO_ICMP), accept()),
+		append(protocol(unix.IPPROTO_ICMPV6), accept()),
+		append(laterFragment(), accept()),
+		append(flags(expr.CmpOpNeq, flagSYN), accept()))
+	rules = append(rules, each(destinationParts(), []string{setOpen, setOpenRanges}, func(_ family, set string) rule {
+		return rule{in(set), accept()}
+	})...)
+	answers := each(flowParts(), []string{setAnswers}, func(_ family, set string) rule { return rule{in(set), accept()} })
+	for _, answer := range answers {
+		rules = append(rules, append(protocol(unix.IPPROTO_UDP), answer...))
+	}
+	return append(rules, rule{&expr.Counter{}, &expr.Verdict{Kind: expr.VerdictDrop}})
+}
+
+// askRules note which answers datagrams from guarded addresses call for; what a declared port
+// sends is an answer itself.
+func askRules() []rule {
+	rules := each(sourceParts(), []string{setOpen, setOpenRanges}, func(_ family, set string) rule { return rule{in(set), accept()} })
+	for i := range rules {
+		rules[i] = append(protocol(unix.IPPROTO_UDP), rules[i]...)
+	}
+	for _, f := range families() {
+		r := append(protocol(unix.IPPROTO_UDP), load(f, sourceAddress())...)
+		r = append(r, in(setGuarded+f.suffix))
+		r = append(r, load(f, answerParts()...)[2:]...)
+		rules = append(rules, append(r, &expr.Dynset{
+			SrcRegKey: register(0), SetName: setAnswers + f.suffix, Operation: unix.NFT_DYNSET_OP_UPDATE, Timeout: answerLife,
+		}))
+	}
+	return rules
+}
+
+func clampRules(f family, size uint16) []rule {
+	r := append(flags(expr.CmpOpEq, flagSYN|flagACK), load(f, sourceAddress())...)
+	return []rule{append(r, in(setClamp+f.suffix),
+		&expr.Immediate{Register: register(0), Data: binary.BigEndian.AppendUint16(nil, size)},
+		&expr.Exthdr{SourceRegister: register(0), Type: optionMSS, Offset: offsetMSS, Len: 2, Op: expr.ExthdrOpTcpopt})}
+}
