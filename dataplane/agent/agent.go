@@ -22,6 +22,8 @@ type Config struct {
 	Drivers Drivers
 	// Resync is the time between two looks at the kernel while nothing changes. Absent: 10 s.
 	Resync time.Duration
+	// SurveyEvery is the time between two surveys. Absent: 5 s.
+	SurveyEvery time.Duration
 	// OnChange is called after each pass; it must not block.
 	OnChange func()
 }
@@ -34,9 +36,13 @@ type Agent struct {
 	mu       sync.Mutex
 	desired  *desired // nil: not known yet, nothing is touched
 	observed Observed
+	findings []model.Finding
 	saved    Saved
 
-	adopted bool // the kernel's own verdicts were taken over; pass only
+	// Of pass only:
+	adopted bool // the kernel's own verdicts were taken over
+	weigher weigher
+	again   *time.Timer // wakes when the weights change by themselves
 }
 
 // desired is a Node to be carried out.
@@ -59,12 +65,17 @@ type Observed struct {
 	Verdicts map[string]model.Verdict
 	// Proxy is the state of the layer 7 proxy.
 	Proxy ProxyState
+	// Findings are what the last survey of host and segment found.
+	Findings []model.Finding
 }
 
 // New makes an Agent; Run starts it.
 func New(cfg Config) *Agent {
 	if cfg.Resync <= 0 {
 		cfg.Resync = 10 * time.Second
+	}
+	if cfg.SurveyEvery <= 0 {
+		cfg.SurveyEvery = 5 * time.Second
 	}
 	if cfg.OnChange == nil {
 		cfg.OnChange = func() {}
@@ -127,14 +138,26 @@ func (a *Agent) Wake() {
 func (a *Agent) Observed() Observed {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.observed
+	observed := a.observed
+	observed.Findings = a.findings
+	return observed
 }
 
 // Run carries out the desired Node until ctx ends. What is programmed stays.
 func (a *Agent) Run(ctx context.Context) {
 	defer a.cfg.Drivers.Checker.Close()
+	var surveys sync.WaitGroup
+	defer surveys.Wait()
+	if a.cfg.Drivers.Surveyor != nil {
+		surveys.Go(func() { a.survey(ctx) })
+	}
 	resync := time.NewTicker(a.cfg.Resync)
 	defer resync.Stop()
+	defer func() {
+		if a.again != nil {
+			a.again.Stop()
+		}
+	}()
 	for {
 		select {
 		case <-ctx.Done():
@@ -171,7 +194,7 @@ func (a *Agent) apply(ctx context.Context, want *desired) Observed {
 	verdicts, err := a.check(ctx, node)
 	failures := []error{err, d.RealServer.Set(ctx, node.RealServer)}
 	if err == nil {
-		services := weigh(node.Services, verdicts)
+		services := a.weigh(node.Services, verdicts)
 		failures = append(failures, d.VirtualServer.Set(ctx, services), d.Marker.Set(ctx, services))
 	}
 	failures = append(failures,
@@ -183,6 +206,19 @@ func (a *Agent) apply(ctx context.Context, want *desired) Observed {
 	observed.Refused, observed.Failure = model.ItemErrors(errors.Join(failures...))
 	observed.Verdicts = merge(verdicts, observed.Proxy.Verdicts)
 	return observed
+}
+
+// weigh decides the weights and sees to being called when they change by themselves.
+func (a *Agent) weigh(services []model.VirtualService, verdicts map[string]model.Verdict) []model.VirtualService {
+	now := time.Now()
+	weighed, next := a.weigher.weigh(services, signalsOf(verdicts, a.cfg.Drivers.Checker), now)
+	if a.again != nil {
+		a.again.Stop()
+	}
+	if !next.IsZero() {
+		a.again = time.AfterFunc(next.Sub(now), a.Wake)
+	}
+	return weighed
 }
 
 // check passes the targets to the checker. The first time, servers that the kernel treats as

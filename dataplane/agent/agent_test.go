@@ -96,7 +96,7 @@ func newHost() *host { return &host{verdicts: map[string]model.Verdict{}} }
 
 func (h *host) drivers() Drivers {
 	return Drivers{
-		ipvsOf{h}, nftOf{h}, addressesOf{h}, announcerOf{h}, realServerOf{h}, proxyOf{h}, checkerOf{h},
+		ipvsOf{h}, nftOf{h}, addressesOf{h}, announcerOf{h}, realServerOf{h}, proxyOf{h}, checkerOf{h}, nil,
 	}
 }
 

@@ -65,7 +65,13 @@ type Checker interface {
 	Close()
 }
 
-// Drivers are everything an Agent acts through; all are required.
+// Surveyor looks for what keeps services from working outside of what the other drivers do. It may
+// take seconds and changes nothing.
+type Surveyor interface {
+	Survey(ctx context.Context, node model.Node) ([]model.Finding, error)
+}
+
+// Drivers are everything an Agent acts through; all but Surveyor are required.
 type Drivers struct {
 	VirtualServer VirtualServer
 	Marker        Marker
@@ -74,4 +80,5 @@ type Drivers struct {
 	RealServer    RealServerPreparer
 	Proxy         ProxyFeeder
 	Checker       Checker
+	Surveyor      Surveyor
 }

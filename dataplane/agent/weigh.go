@@ -15,7 +15,6 @@ type signaller interface {
 // weigher weighs services and remembers what that needs: which servers have just come back, which
 // services are on their fallback servers. The zero value is ready. It is not safe for concurrent use.
 type weigher struct {
-	cfg    weights.Config
 	memory weights.Memory
 }
 
@@ -23,7 +22,7 @@ type weigher struct {
 // nothing else happens; zero: never. A server that shall get no new connections has weight 0 and
 // keeps its established ones.
 func (w *weigher) weigh(services []model.VirtualService, signals map[string]weights.Signal, now time.Time) ([]model.VirtualService, time.Time) {
-	r := weights.Decide(w.cfg, services, signals, w.memory, now)
+	r := weights.Decide(services, signals, w.memory, now)
 	w.memory = r.Memory
 	return r.Services, r.Next
 }
@@ -41,13 +40,6 @@ func signalsOf(verdicts map[string]model.Verdict, checker Checker) map[string]we
 		all[key] = signal
 	}
 	return all
-}
-
-// weigh is weigher.weigh without memory: no slow start, and fail-back at once.
-func weigh(services []model.VirtualService, verdicts map[string]model.Verdict) []model.VirtualService {
-	var w weigher
-	out, _ := w.weigh(services, signalsOf(verdicts, nil), time.Time{})
-	return out
 }
 
 // adopted returns the targets that the kernel treats as healthy: a server has weight there in

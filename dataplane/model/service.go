@@ -79,6 +79,10 @@ type VirtualService struct {
 	OnePacket bool `json:"onePacket,omitempty"`
 	// Persistence keeps a client on one server; nil: none.
 	Persistence *Persistence `json:"persistence,omitempty"`
+	// HoldDown is how long a server that comes back must have been healthy without a break before
+	// it takes over again from the one that stands in: fallback servers, and with WeightedFailover
+	// the next in order. 0: at once.
+	HoldDown time.Duration `json:"holdDown,omitempty"`
 	// AllDown says what happens while every server is down.
 	AllDown AllDown `json:"allDown,omitempty"`
 	// Servers are the real servers.

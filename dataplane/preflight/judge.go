@@ -13,7 +13,7 @@ import (
 
 // Judge says what is wrong for a host that has to do what node says. Findings are in a fixed
 // order: the gravest first, then as node has its items.
-func Judge(node model.Node, f Facts) []Finding {
+func Judge(node model.Node, f Facts) []model.Finding {
 	j := judge{node: node, facts: f}
 	for _, detect := range []func(){
 		j.owners, j.serversWithoutVIP, j.portsTaken, j.usedByServices, j.gateway, j.marks, j.forwarding,
@@ -27,11 +27,11 @@ func Judge(node model.Node, f Facts) []Finding {
 type judge struct {
 	node  model.Node
 	facts Facts
-	found []Finding
+	found []model.Finding
 }
 
 func (j *judge) find(key, reason, format string, args ...any) {
-	j.found = append(j.found, Finding{Key: key, Reason: reason, Message: fmt.Sprintf(format, args...)})
+	j.found = append(j.found, model.Finding{Key: key, Reason: reason, Message: fmt.Sprintf(format, args...)})
 }
 
 func (j *judge) advise(key, reason, format string, args ...any) {
@@ -254,7 +254,7 @@ func (j *judge) foreign() {
 func (j *judge) serversThatCall() {
 	for _, l := range j.node.Proxy.Listeners {
 		j.eachDirect(func(service *model.VirtualService, server model.RealServer) {
-			if !slices.Contains(service.Addresses, l.Address.Addr()) || slices.ContainsFunc(j.found, func(f Finding) bool {
+			if !slices.Contains(service.Addresses, l.Address.Addr()) || slices.ContainsFunc(j.found, func(f model.Finding) bool {
 				return f.Key == l.Service && f.Reason == ReasonServersCallVIP
 			}) || !j.callsBack(l, server) {
 				return

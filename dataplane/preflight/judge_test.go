@@ -59,35 +59,35 @@ func TestNothingIsFoundWhereAllIsWell(t *testing.T) {
 func TestEveryMisconfigurationIsNamed(t *testing.T) {
 	for name, tc := range map[string]struct {
 		change func(*Facts)
-		want   Finding // Message: what it must contain, separated by |
+		want   model.Finding // Message: what it must contain, separated by |
 	}{
 		"server answers ARP": {func(f *Facts) { f.Neighbours = map[netip.Addr][]net.HardwareAddr{vip: {macA}} },
-			Finding{Key: "ns/b/main", Reason: ReasonServerAnswersARP, Message: "pacs-a (192.0.2.11, 02:00:00:00:00:11)|realserver-setup"}},
+			model.Finding{Key: "ns/b/main", Reason: ReasonServerAnswersARP, Message: "pacs-a (192.0.2.11, 02:00:00:00:00:11)|realserver-setup"}},
 		"other owner": {func(f *Facts) { f.Neighbours = map[netip.Addr][]net.HardwareAddr{vip: {other}} },
-			Finding{Key: "ns/b/main", Reason: ReasonAddressOwnedByOther, Message: "02:00:00:00:00:99|192.0.2.100"}},
+			model.Finding{Key: "ns/b/main", Reason: ReasonAddressOwnedByOther, Message: "02:00:00:00:00:99|192.0.2.100"}},
 		"server without the address": {func(f *Facts) { f.Servers[serverA] = Server{MAC: macA, NoVIP: []netip.Addr{vip}} },
-			Finding{Key: "ns/b/dicom", Reason: ReasonServerWithoutVIP, Message: "pacs-a (192.0.2.11)|realserver-setup"}},
+			model.Finding{Key: "ns/b/dicom", Reason: ReasonServerWithoutVIP, Message: "pacs-a (192.0.2.11)|realserver-setup"}},
 		"port taken by a wildcard": {func(f *Facts) {
 			f.Sockets = append(f.Sockets, Socket{Address: netip.MustParseAddrPort("[::]:443"), Program: "apache2"})
-		}, Finding{Key: "ns/b/web", Reason: ReasonPortTaken, Message: "apache2|[::]:443"}},
+		}, model.Finding{Key: "ns/b/web", Reason: ReasonPortTaken, Message: "apache2|[::]:443"}},
 		"address of a Service": {func(f *Facts) { f.ClusterAddresses = map[netip.Addr]string{vip: "web/portal"} },
-			Finding{Key: "ns/b/main", Reason: ReasonUsedByService, Message: "web/portal"}},
+			model.Finding{Key: "ns/b/main", Reason: ReasonUsedByService, Message: "web/portal"}},
 		"replies through the director": {func(f *Facts) { f.Through = map[netip.Addr]net.HardwareAddr{vip: macA} },
-			Finding{Key: "ns/b/dicom", Reason: ReasonDirectorIsGateway, Message: "pacs-a|default gateway"}},
+			model.Finding{Key: "ns/b/dicom", Reason: ReasonDirectorIsGateway, Message: "pacs-a|default gateway"}},
 		"marks altered": {func(f *Facts) { f.Altered = map[uint32]bool{7: true} },
-			Finding{Key: "ns/b/dicom", Reason: ReasonMarksAltered, Message: "0x7"}},
+			model.Finding{Key: "ns/b/dicom", Reason: ReasonMarksAltered, Message: "0x7"}},
 		"forwarding off": {func(f *Facts) { f.Forwarding = false },
-			Finding{Key: "ns/b/nat", Reason: ReasonForwardingOff, Message: "net.ipv4.ip_forward=1"}},
+			model.Finding{Key: "ns/b/nat", Reason: ReasonForwardingOff, Message: "net.ipv4.ip_forward=1"}},
 		"strict source check": {func(f *Facts) { f.Interfaces[0].RPFilter = 1 },
-			Finding{Key: "ns/b/main", Reason: ReasonStrictSourceCheck, Message: "net.ipv4.conf.eth0.rp_filter=2"}},
+			model.Finding{Key: "ns/b/main", Reason: ReasonStrictSourceCheck, Message: "net.ipv4.conf.eth0.rp_filter=2"}},
 		"MTU": {func(f *Facts) { f.Servers[serverA] = Server{MAC: macA, MTU: 1400} },
-			Finding{Key: "ns/b/dicom", Reason: ReasonMTUMismatch, Message: "1400|1500|eth0"}},
+			model.Finding{Key: "ns/b/dicom", Reason: ReasonMTUMismatch, Message: "1400|1500|eth0"}},
 		"LRO": {func(f *Facts) { f.Interfaces[1].LRO = true },
-			Finding{Reason: ReasonReceiveOffload, Message: "ethtool -K eth1 lro off"}},
+			model.Finding{Reason: ReasonReceiveOffload, Message: "ethtool -K eth1 lro off"}},
 		"foreign IPVS": {func(f *Facts) { f.IPVS = ForeignIPVS{Services: []string{"TCP 192.0.2.7:80 rr"}, Count: 3} },
-			Finding{Reason: ReasonForeignIPVS, Message: "3 services|TCP 192.0.2.7:80 rr", Advice: true}},
+			model.Finding{Reason: ReasonForeignIPVS, Message: "3 services|TCP 192.0.2.7:80 rr", Advice: true}},
 		"kube-proxy": {func(f *Facts) { f.IPVS = ForeignIPVS{Count: 9, KubeProxy: true} },
-			Finding{Reason: ReasonKubeProxyIPVS, Message: "9 services|nftables"}},
+			model.Finding{Reason: ReasonKubeProxyIPVS, Message: "9 services|nftables"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			facts := well()

@@ -24,7 +24,7 @@ func tierOf(s *model.RealServer) tier {
 }
 
 // tier chooses. Primaries serve while one of them can; once the fallback servers serve, they go on
-// until a primary has been up for HoldDown, or until none of them can and a primary can. With
+// until a primary has been up for the service's HoldDown, or until none of them can and a primary can. With
 // nobody left, AllDown decides; which tier served last is kept for when they return.
 func (d *decision) tier(key string, s *model.VirtualService, states []state) tier {
 	servers := s.Servers
@@ -32,7 +32,7 @@ func (d *decision) tier(key string, s *model.VirtualService, states []state) tie
 	fallback, _ := d.serving(servers, states, fallbacks)
 	onFallback := d.before.onFallback[key]
 	switch {
-	case primary && onFallback && fallback && !d.heldDown(oldest):
+	case primary && onFallback && fallback && !d.heldDown(oldest, s.HoldDown):
 	case primary:
 		onFallback = false
 	case fallback:
@@ -65,8 +65,8 @@ func (d *decision) serving(servers []model.RealServer, states []state, t tier) (
 }
 
 // heldDown tells whether a server that is up since then may take over again.
-func (d *decision) heldDown(since time.Time) bool {
-	due := since.Add(d.cfg.HoldDown)
+func (d *decision) heldDown(since time.Time, holdDown time.Duration) bool {
+	due := since.Add(holdDown)
 	if !due.After(d.now) {
 		return true
 	}

@@ -19,13 +19,6 @@ type Signal struct {
 	Drain bool
 }
 
-// Config holds what is not in the model.
-type Config struct {
-	// HoldDown is how long a primary server must have been healthy without a break before the
-	// fallback servers hand back to the primaries. 0: at once.
-	HoldDown time.Duration
-}
-
 // Memory is what Decide must remember between calls; the zero value is a fresh start. It is a
 // value: Decide returns a new one and leaves the old one as it was.
 type Memory struct {
@@ -60,8 +53,8 @@ type Result struct {
 // Decide returns the weights for now. A server without target counts as healthy; a target without
 // signal as down. Servers seen for the first time that are healthy get their full weight at once: a
 // restart of the agent, which adopts the kernel's verdicts, starts no ramp.
-func Decide(cfg Config, services []model.VirtualService, signals map[string]Signal, before Memory, now time.Time) Result {
-	d := decision{cfg: cfg, signals: signals, before: before, now: now, after: Memory{
+func Decide(services []model.VirtualService, signals map[string]Signal, before Memory, now time.Time) Result {
+	d := decision{signals: signals, before: before, now: now, after: Memory{
 		servers: map[serverKey]serverMemory{}, onFallback: map[string]bool{},
 	}}
 	out := make([]model.VirtualService, len(services))
@@ -75,7 +68,6 @@ func Decide(cfg Config, services []model.VirtualService, signals map[string]Sign
 
 // decision is one call of Decide.
 type decision struct {
-	cfg           Config
 	signals       map[string]Signal
 	before, after Memory
 	now, next     time.Time
@@ -113,6 +105,27 @@ func (d *decision) service(s *model.VirtualService) {
 			server.Weight = 0
 		default:
 			server.Weight = d.ramped(server, st, percentOf(bounded(server.Weight), st.signal))
+		}
+	}
+	if s.Scheduler == model.WeightedFailover {
+		d.holdBack(s, states)
+	}
+}
+
+// holdBack keeps servers that have just come back waiting while one serves that has not: the one
+// that stands in keeps its clients.
+func (d *decision) holdBack(s *model.VirtualService, states []state) {
+	waits := make([]bool, len(states))
+	settled := false
+	for i, st := range states {
+		if s.Servers[i].Weight > 0 {
+			waits[i] = !st.since.IsZero() && !d.heldDown(st.since, s.HoldDown)
+			settled = settled || !waits[i]
+		}
+	}
+	for i := range s.Servers {
+		if settled && waits[i] {
+			s.Servers[i].Weight = 0
 		}
 	}
 }

@@ -61,7 +61,7 @@ func TestFreshDecision(t *testing.T) {
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
 			in := []model.VirtualService{{Key: "s", AllDown: tc.allDown, Servers: tc.servers}}
-			r := Decide(Config{}, in, tc.signals, Memory{}, time.Unix(1000, 0))
+			r := Decide(in, tc.signals, Memory{}, time.Unix(1000, 0))
 			if diff := cmp.Diff(tc.want, weightsOf(r)); diff != "" || !r.Next.IsZero() {
 				t.Errorf("next %v %s", r.Next, diff)
 			}
@@ -70,11 +70,11 @@ func TestFreshDecision(t *testing.T) {
 }
 
 // play calls Decide whenever it asks to be, until end.
-func play(cfg Config, services []model.VirtualService, signals map[string]Signal, m Memory, from, end time.Time) (Result, []string) {
+func play(services []model.VirtualService, signals map[string]Signal, m Memory, from, end time.Time) (Result, []string) {
 	var seen []string
 	last := ""
 	for now := from; ; {
-		r := Decide(cfg, services, signals, m, now)
+		r := Decide(services, signals, m, now)
 		if w := fmt.Sprint(weightsOf(r)); w != last {
 			seen = append(seen, fmt.Sprintf("%v %s", now.Sub(from), w))
 			last = w
@@ -89,8 +89,8 @@ func play(cfg Config, services []model.VirtualService, signals map[string]Signal
 func TestSlowStart(t *testing.T) {
 	services := []model.VirtualService{{Key: "s", Servers: []model.RealServer{server("a", 100, slow), server("b", 10)}}}
 	start := time.Unix(1000, 0)
-	down := Decide(Config{}, services, map[string]Signal{"b": {Healthy: true}}, Memory{}, start)
-	_, seen := play(Config{}, services, map[string]Signal{"a": {Healthy: true}, "b": {Healthy: true}}, down.Memory, start, start.Add(time.Hour))
+	down := Decide(services, map[string]Signal{"b": {Healthy: true}}, Memory{}, start)
+	_, seen := play(services, map[string]Signal{"a": {Healthy: true}, "b": {Healthy: true}}, down.Memory, start, start.Add(time.Hour))
 	want := []string{"0s [10 10]", "10s [20 10]", "20s [30 10]", "30s [40 10]", "40s [50 10]", "50s [60 10]", "1m0s [70 10]", "1m10s [80 10]", "1m20s [90 10]", "1m30s [100 10]"}
 	if diff := cmp.Diff(want, seen); diff != "" {
 		t.Error(diff)
@@ -98,8 +98,8 @@ func TestSlowStart(t *testing.T) {
 }
 
 func TestStickyFailBack(t *testing.T) {
-	services := []model.VirtualService{{Key: "s", Servers: []model.RealServer{server("a", 1), server("f", 1, fallback)}}}
-	cfg, start := Config{HoldDown: time.Minute}, time.Unix(1000, 0)
+	services := []model.VirtualService{{Key: "s", HoldDown: time.Minute, Servers: []model.RealServer{server("a", 1), server("f", 1, fallback)}}}
+	start := time.Unix(1000, 0)
 	a, f := map[string]Signal{"a": {Healthy: true}}, map[string]Signal{"f": {Healthy: true}}
 	both := map[string]Signal{"a": {Healthy: true}, "f": {Healthy: true}}
 	steps := []struct {
@@ -126,7 +126,39 @@ func TestStickyFailBack(t *testing.T) {
 	}
 	var m Memory
 	for i, step := range steps {
-		r := Decide(cfg, services, step.signals, m, start.Add(step.after))
+		r := Decide(services, step.signals, m, start.Add(step.after))
+		if diff := cmp.Diff(step.want, weightsOf(r)); diff != "" {
+			t.Fatalf("step %d at %v: %s", i, step.after, diff)
+		}
+		m = r.Memory
+	}
+}
+
+// TestFailoverInOrderIsSticky: the second server keeps its clients until the first has been up
+// again for the hold-down.
+func TestFailoverInOrderIsSticky(t *testing.T) {
+	services := []model.VirtualService{{
+		Key: "s", Scheduler: model.WeightedFailover, HoldDown: time.Minute, Servers: []model.RealServer{server("a", 2), server("b", 1)},
+	}}
+	start := time.Unix(1000, 0)
+	both := map[string]Signal{"a": {Healthy: true}, "b": {Healthy: true}}
+	onlyA, onlyB := map[string]Signal{"a": {Healthy: true}}, map[string]Signal{"b": {Healthy: true}}
+	var m Memory
+	for i, step := range []struct {
+		after   time.Duration
+		signals map[string]Signal
+		want    []int
+	}{
+		{0, both, []int{2, 1}},
+		{1 * time.Second, onlyB, []int{0, 1}},
+		{2 * time.Second, both, []int{0, 1}},
+		{61 * time.Second, both, []int{0, 1}},
+		{62 * time.Second, both, []int{2, 1}},
+		{70 * time.Second, onlyB, []int{0, 1}},
+		{71 * time.Second, both, []int{0, 1}},
+		{72 * time.Second, onlyA, []int{2, 0}}, // nobody else is left
+	} {
+		r := Decide(services, step.signals, m, start.Add(step.after))
 		if diff := cmp.Diff(step.want, weightsOf(r)); diff != "" {
 			t.Fatalf("step %d at %v: %s", i, step.after, diff)
 		}
@@ -164,14 +196,15 @@ func world(t *rapid.T) ([]model.VirtualService, func() map[string]Signal) {
 func TestInvariants(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		services, draw := world(t)
-		cfg := Config{HoldDown: time.Duration(rapid.IntRange(0, 60).Draw(t, "hold")) * time.Second}
+		services[0].HoldDown = time.Duration(rapid.IntRange(0, 60).Draw(t, "hold")) * time.Second
+		services[0].Scheduler = rapid.SampledFrom([]model.Scheduler{model.RoundRobin, model.WeightedFailover}).Draw(t, "scheduler")
 		var m Memory
 		now := time.Unix(1000, 0)
 		for range rapid.IntRange(1, 12).Draw(t, "steps") {
 			now = now.Add(time.Duration(rapid.IntRange(-5, 90).Draw(t, "later")) * time.Second)
 			signals := draw()
-			r := Decide(cfg, services, signals, m, now)
-			if again := Decide(cfg, services, signals, m, now); !cmp.Equal(weightsOf(r), weightsOf(again)) {
+			r := Decide(services, signals, m, now)
+			if again := Decide(services, signals, m, now); !cmp.Equal(weightsOf(r), weightsOf(again)) {
 				t.Fatal("two calls differ: Decide changed its input")
 			}
 			holds(t, services[0], r, signals, now)
@@ -179,12 +212,12 @@ func TestInvariants(t *testing.T) {
 		}
 		// Left alone, it settles in a bounded number of steps, each later than the one before.
 		signals, steps := draw(), 0
-		for r := Decide(cfg, services, signals, m, now); !r.Next.IsZero(); steps++ {
+		for r := Decide(services, signals, m, now); !r.Next.IsZero(); steps++ {
 			if !r.Next.After(now) || steps > 12*(len(services[0].Servers)+1) {
 				t.Fatalf("step %d at %v wants %v", steps, now, r.Next)
 			}
 			now = r.Next
-			r = Decide(cfg, services, signals, r.Memory, now)
+			r = Decide(services, signals, r.Memory, now)
 		}
 	})
 }
