@@ -53,7 +53,7 @@ func (d ipvsOf) Weights(context.Context) (map[uint32]map[string]int, error) {
 
 type nftOf struct{ *host }
 
-func (d nftOf) Set(context.Context, []model.VirtualService) error { d.did("nft"); return nil }
+func (d nftOf) Set(context.Context, PacketRules) error { d.did("nft"); return nil }
 
 type addressesOf struct{ *host }
 

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"net/netip"
 
 	"github.com/truepacs/balancer/dataplane/model"
 )
@@ -16,9 +17,19 @@ type VirtualServer interface {
 	Weights(ctx context.Context) (map[uint32]map[string]int, error)
 }
 
-// Marker gives packets to virtual services their firewall marks (nftables).
-type Marker interface {
-	Set(ctx context.Context, all []model.VirtualService) error
+// PacketRules are what the host's packet filter does for the balancer.
+type PacketRules struct {
+	// Services are those whose packets get their firewall marks.
+	Services []model.VirtualService
+	// Guarded are addresses of this host on which only what Services and Declared name answers.
+	Guarded []netip.Addr
+	// Declared is what answers on Guarded addresses beside Services.
+	Declared []model.Match
+}
+
+// PacketFilter is the host's packet filter (nftables).
+type PacketFilter interface {
+	Set(ctx context.Context, rules PacketRules) error
 }
 
 // AddressHolder holds virtual IP addresses on interfaces.
@@ -74,7 +85,7 @@ type Surveyor interface {
 // Drivers are everything an Agent acts through; all but Surveyor are required.
 type Drivers struct {
 	VirtualServer VirtualServer
-	Marker        Marker
+	PacketFilter  PacketFilter
 	Addresses     AddressHolder
 	Announcer     Announcer
 	RealServer    RealServerPreparer

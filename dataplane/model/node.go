@@ -48,6 +48,9 @@ type LoopbackVIP struct {
 	// Address is the virtual IP address; it is put on the loopback interface as /32 or
 	// /128.
 	Address netip.Addr `json:"address"`
+	// Declared are what this server answers on at the address; empty: on every port, as by an
+	// agent of a version that did not say.
+	Declared []Match `json:"declared,omitempty"`
 	// Interface is the interface that faces the director; its arp_ignore and arp_announce are
 	// set before the address is added (Documentation/networking/ip-sysctl.rst of the kernel).
 	Interface string `json:"interface"`

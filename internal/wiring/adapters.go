@@ -54,10 +54,10 @@ func (f feeder) State() agent.ProxyState {
 	}
 }
 
-// marker marks the packets of services.
-type marker struct{ *nft.Driver }
+// packetFilter is nftables as the agent sees it.
+type packetFilter struct{ *nft.Driver }
 
-// Set implements agent.Marker.
-func (m marker) Set(ctx context.Context, all []model.VirtualService) error {
-	return m.Driver.Set(ctx, nft.Desired{Services: all})
+// Set implements agent.PacketFilter.
+func (f packetFilter) Set(ctx context.Context, rules agent.PacketRules) error {
+	return f.Driver.Set(ctx, nft.Desired{Services: rules.Services, Guarded: rules.Guarded, Declared: rules.Declared})
 }

@@ -107,7 +107,7 @@ func join(o Options) *Host {
 		Store: &agent.Store{Dir: o.StateDir, SecretDir: o.RunDir},
 		Drivers: agent.Drivers{
 			VirtualServer: virtualServer{h.ipvs},
-			Marker:        marker{nft.New(nft.Config{Kernel: nft.Netfilter{}})},
+			PacketFilter:  packetFilter{nft.New(nft.Config{Kernel: nft.Netfilter{}})},
 			Addresses:     h.netif,
 			Announcer:     announcer,
 			RealServer: realserver.New(realserver.Config{
