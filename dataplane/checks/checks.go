@@ -106,6 +106,15 @@ func check(c model.Check) health.Check {
 	if c.DICOM != nil {
 		out.DICOM = health.DICOMCheck{CalledAETitle: c.DICOM.CalledAETitle, CallingAETitle: c.DICOM.CallingAETitle}
 	}
+	if c.Agent != nil {
+		out.Agent = health.AgentCheck{Send: c.Agent.Send}
+	}
+	if c.External != nil {
+		out.External = health.ExternalCheck{Program: c.External.Name}
+	}
+	if c.Via == model.ViaVirtualIP {
+		out.Via = c.VirtualIP
+	}
 	return out
 }
 

@@ -115,7 +115,8 @@ func join(o Options) *Host {
 				RecordPath: filepath.Join(o.StateDir, "realserver.json"), Log: o.Log,
 			}),
 			Proxy:   feeder{h.Keeper},
-			Checker: checks.New(o.Log, func(string, model.Verdict) { wake() }),
+			Checker:  checks.New(o.Log, func(string, model.Verdict) { wake() }),
+			Surveyor: surveyor{netif: h.netif, prober: announce.Prober{Network: announce.Sockets{}}},
 		},
 		OnChange: o.OnChange,
 	})
