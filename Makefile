@@ -83,6 +83,10 @@ test: setup tools kubernetes build ## Run every test (root; 30 minutes warm).
 prove: setup kubernetes build ## Repeat the experiments that the design rests on, in pods (root; 10 minutes).
 	go test -count=1 -v -timeout 40m ./e2e/lab/prove ./e2e/cluster/prove
 
+.PHONY: soak
+soak: setup tools kubernetes build ## Run the suites with full counts (root; hours), see hack/soak.
+	hack/soak
+
 .PHONY: fuzz
 fuzz: ## Run every fuzz target for FUZZTIME.
 	hack/fuzz $(FUZZTIME)

@@ -33,6 +33,7 @@ var ambiguous = map[string]struct {
 	"space before colon of coding":       {"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding : chunked\r\n\r\n", 400},
 	"tab before colon of length":         {"POST / HTTP/1.1\r\nHost: a\r\nContent-Length\t: 5\r\n\r\n", 400},
 	"lengths differ":                     {"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n", 400},
+	"lengths written differently":        {"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nContent-Length: 05\r\n\r\n", 400},
 	"length list of equals":              {"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5, 5\r\n\r\n", 400},
 	"length list of others":              {"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5,6\r\n\r\n", 400},
 	"length with plus":                   {"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: +5\r\n\r\n", 400},

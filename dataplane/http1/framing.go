@@ -1,5 +1,7 @@
 package http1
 
+import "bytes"
+
 // BodyKind is how the end of a body is found.
 type BodyKind uint8
 
@@ -35,10 +37,12 @@ type declared struct {
 	chunked bool
 }
 
-// framingFields reads Content-Length and Transfer-Encoding. Several equal Content-Length fields
-// count as one (RFC 9110 section 8.6); a list within one field is refused.
+// framingFields reads Content-Length and Transfer-Encoding. Several Content-Length fields of the
+// same digits count as one (RFC 9110 section 8.6); a list within one field is refused, and so are
+// two ways to write one number, which others may read differently.
 func (h *head) framingFields(minor int) (declared, *Error) {
 	d := declared{length: -1}
+	var digits []byte
 	for i := range h.fields {
 		f := &h.fields[i]
 		switch f.ID {
@@ -47,10 +51,10 @@ func (h *head) framingFields(minor int) (declared, *Error) {
 			if !ok {
 				return d, bad(int(f.Value.From), "Content-Length is not one decimal number")
 			}
-			if d.length >= 0 && d.length != n {
+			if d.length >= 0 && !bytes.Equal(digits, h.Bytes(f.Value)) {
 				return d, bad(int(f.Value.From), "Content-Length fields differ")
 			}
-			d.length = n
+			d.length, digits = n, h.Bytes(f.Value)
 		case TransferEncoding:
 			if err := h.transferEncoding(f, minor, d.chunked); err != nil {
 				return d, err

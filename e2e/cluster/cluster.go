@@ -95,7 +95,8 @@ func Start(ctx context.Context, opts Options) (_ *Cluster, err error) {
 		binaries.Scheduler, binaries.Kubelet, binaries.Kubectl); err != nil {
 		return nil, err
 	}
-	image, err := c.nodeImage(ctx)
+	c.opts.Log("node image: building it unless the cache has it")
+	image, err := NodeImage(ctx)
 	if err != nil {
 		return nil, err
 	}

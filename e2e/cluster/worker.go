@@ -178,9 +178,14 @@ func (w *Worker) loadImage(ctx context.Context, archive string) error {
 	return w.Shell(ctx, "ctr -n k8s.io images import "+target+" && rm "+target+" && sync")
 }
 
-// nodeImage builds or finds the root disk.
-func (c *Cluster) nodeImage(ctx context.Context) (string, error) {
+// NodeImage builds or finds the root disk of a worker: a Debian with systemd, which serves as a
+// plain host as well while nothing is provisioned.
+func NodeImage(ctx context.Context) (string, error) {
 	root, err := binaries.Root()
+	if err != nil {
+		return "", err
+	}
+	programs, err := binaries.Find(ctx, binaries.Kubelet)
 	if err != nil {
 		return "", err
 	}
@@ -189,6 +194,5 @@ func (c *Cluster) nodeImage(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	c.opts.Log("node image: building it unless the cache has it")
-	return nodeimage.Build(ctx, nodeimage.Options{CacheDir: cache, Kubelet: c.programs[binaries.Kubelet], Pause: pause})
+	return nodeimage.Build(ctx, nodeimage.Options{CacheDir: cache, Kubelet: programs[binaries.Kubelet], Pause: pause})
 }

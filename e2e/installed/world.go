@@ -13,9 +13,13 @@ import (
 	"github.com/truepacs/balancer/e2e/cluster/binaries"
 	"github.com/truepacs/balancer/e2e/lab"
 	"github.com/truepacs/balancer/e2e/site"
+	"github.com/truepacs/balancer/e2e/suite"
 )
 
 const explainTimeout = time.Minute
+
+// patience is kubectl's for what takes half a minute on an idle machine.
+const patience = "--timeout=8m"
 
 // Namespace is the installation's.
 const Namespace = "truepacs-system"
@@ -32,11 +36,11 @@ type World struct {
 func New(ctx context.Context, t *testing.T) *World {
 	t.Helper()
 	root, err := binaries.Root()
-	must(t, err)
+	suite.Must(t, err)
 	w := &World{root: root}
 	archive := w.buildImage(ctx, t)
 	w.Cluster, err = cluster.Start(ctx, cluster.Options{Log: t.Logf, Labels: map[string]string{"lb.truepacs.io/director": "true"}})
-	must(t, err)
+	suite.Must(t, err)
 	t.Cleanup(func() {
 		if t.Failed() {
 			w.explain(t)
@@ -45,30 +49,21 @@ func New(ctx context.Context, t *testing.T) *World {
 			t.Error(err)
 		}
 	})
-	must(t, w.Cluster.LoadImage(ctx, archive))
+	suite.Must(t, w.Cluster.LoadImage(ctx, archive))
 	return w
 }
 
-func must(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
-// buildImage packs the program that make built, or that TRUEPACS_BINARY names.
+// buildImage packs the program of site.Program.
 func (w *World) buildImage(ctx context.Context, t *testing.T) string {
 	t.Helper()
-	program := os.Getenv("TRUEPACS_BINARY")
-	if program == "" {
-		program = "bin/truepacs"
-	}
+	program, err := site.Program()
+	suite.Must(t, err)
 	archive := filepath.Join(t.TempDir(), "truepacs.tar")
 	cmd := exec.CommandContext(ctx, "go", "run", "./hack/image", "-program", program,
 		"-output", archive, "-reference", "docker.io/truepacs/balancer:v0.1.0")
 	cmd.Dir = w.root
 	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("pack the image (run make build first): %v\n%s", err, out)
+		t.Fatalf("pack the image: %v\n%s", err, out)
 	}
 	return archive
 }
@@ -81,10 +76,10 @@ func (w *World) Install(ctx context.Context, t *testing.T) {
 	t.Helper()
 	chart := func(name string) string { return filepath.Join(w.root, "charts", name) }
 	w.helm(ctx, t, "install", "truepacs-crds", chart("truepacs-crds"))
-	w.helm(ctx, t, "install", "truepacs", chart("truepacs-balancer"), "--namespace", Namespace, "--create-namespace", "--wait", "--timeout", "5m")
+	w.helm(ctx, t, "install", "truepacs", chart("truepacs-balancer"), "--namespace", Namespace, "--create-namespace", "--wait", "--timeout", "8m")
 	for _, set := range []string{"truepacs-agent", "truepacs-proxy"} {
-		w.Kubectl(ctx, t, "wait", "daemonset/"+set, "--namespace", Namespace, "--for=create", "--timeout=60s")
-		w.Kubectl(ctx, t, "rollout", "status", "daemonset/"+set, "--namespace", Namespace, "--timeout=120s")
+		w.Kubectl(ctx, t, "wait", "daemonset/"+set, "--namespace", Namespace, "--for=create", patience)
+		w.Kubectl(ctx, t, "rollout", "status", "daemonset/"+set, "--namespace", Namespace, patience)
 	}
 }
 
@@ -96,7 +91,7 @@ func (w *World) Apply(ctx context.Context, t *testing.T, namespace string, manif
 	}
 	for _, manifest := range manifests {
 		_, err := w.Cluster.KubectlInput(ctx, strings.NewReader(manifest), "apply", "--namespace", namespace, "-f", "-")
-		must(t, err)
+		suite.Must(t, err)
 	}
 }
 
@@ -104,7 +99,7 @@ func (w *World) Apply(ctx context.Context, t *testing.T, namespace string, manif
 func (w *World) AwaitReady(ctx context.Context, t *testing.T, namespace, balancer string) {
 	t.Helper()
 	for _, condition := range []string{"Ready", "ServersHealthy"} {
-		w.Kubectl(ctx, t, "wait", "tpb/"+balancer, "--namespace", namespace, "--for=condition="+condition, "--timeout=120s")
+		w.Kubectl(ctx, t, "wait", "tpb/"+balancer, "--namespace", namespace, "--for=condition="+condition, patience)
 	}
 }
 
@@ -119,7 +114,7 @@ func (w *World) AddServerHost(ctx context.Context, t *testing.T, name, address s
 		"ip address add " + site.VIP + "/32 dev lo",
 	} {
 		result, err := host.Run(ctx, "sh", "-c", command)
-		must(t, err)
+		suite.Must(t, err)
 		if result.ExitCode != 0 {
 			t.Fatalf("%s on %s: %s", command, name, result.Stderr)
 		}
@@ -131,7 +126,7 @@ func (w *World) AddServerHost(ctx context.Context, t *testing.T, name, address s
 func (w *World) AddHost(t *testing.T, name, address string) *lab.Namespace {
 	t.Helper()
 	host, err := w.Cluster.Lab.Namespace(name, lab.NIC{Network: w.Cluster.LAN, Addresses: lab.Prefixes(address)})
-	must(t, err)
+	suite.Must(t, err)
 	return host
 }
 
@@ -139,7 +134,7 @@ func (w *World) AddHost(t *testing.T, name, address string) *lab.Namespace {
 func (w *World) Kubectl(ctx context.Context, t *testing.T, args ...string) string {
 	t.Helper()
 	out, err := w.Cluster.Kubectl(ctx, args...)
-	must(t, err)
+	suite.Must(t, err)
 	return out
 }
 
@@ -147,7 +142,7 @@ func (w *World) Kubectl(ctx context.Context, t *testing.T, args ...string) strin
 func (w *World) OnWorker(ctx context.Context, t *testing.T, command string) string {
 	t.Helper()
 	out, err := w.Worker().Output(ctx, command)
-	must(t, err)
+	suite.Must(t, err)
 	return out
 }
 

@@ -13,19 +13,21 @@ import (
 	"github.com/truepacs/balancer/e2e/lab"
 )
 
-// output keeps what a process printed.
-type output struct {
+// Printed keeps what processes print; the zero value is ready. Several may write at once.
+type Printed struct {
 	mu     sync.Mutex
 	buffer bytes.Buffer
 }
 
-func (o *output) Write(p []byte) (int, error) {
+// Write adds to it.
+func (o *Printed) Write(p []byte) (int, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.buffer.Write(p)
 }
 
-func (o *output) String() string {
+// String returns all that was printed.
+func (o *Printed) String() string {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.buffer.String()
@@ -34,7 +36,7 @@ func (o *output) String() string {
 // program is where the binary is: in the machine a copy, in namespaces the file itself.
 func (s *Site) program(host lab.Host) (string, error) {
 	if host == lab.Host(s.Director) {
-		return "/usr/local/bin/truepacs", nil
+		return directorProgram, nil
 	}
 	return filepath.Abs(s.options.Binary)
 }
@@ -52,7 +54,7 @@ func (s *Site) StartAgentWith(ctx context.Context, host lab.Host, wrapper ...str
 	}
 	out := s.outputs[host.Name()]
 	if out == nil {
-		out = &output{}
+		out = &Printed{}
 		s.outputs[host.Name()] = out
 	}
 	process, err := host.Start(context.WithoutCancel(ctx), lab.ProcessSpec{

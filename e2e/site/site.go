@@ -26,6 +26,9 @@ const (
 	ManifestDir = "/etc/truepacs"
 )
 
+// directorProgram is where the director has the program.
+const directorProgram = "/usr/local/bin/truepacs"
+
 // Modalities is the number of modalities of a site.
 const Modalities = 6
 
@@ -37,6 +40,9 @@ type Options struct {
 	Log func(format string, args ...any)
 	// Tools are further programs of the director.
 	Tools []string
+	// DirectorDisk is a disk with a Debian that the director runs in place of the lab's own small
+	// system. It has ipvsadm, nft and ip.
+	DirectorDisk string
 }
 
 // Site is a small hospital.
@@ -53,7 +59,7 @@ type Site struct {
 
 	options Options
 	agents  map[string]*lab.Process
-	outputs map[string]*output
+	outputs map[string]*Printed
 }
 
 // New builds a site with its PACS servers running; agents are not started yet. Close it, or
@@ -63,7 +69,7 @@ func New(ctx context.Context, options Options) (*Site, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Site{Lab: l, options: options, agents: map[string]*lab.Process{}, outputs: map[string]*output{}}
+	s := &Site{Lab: l, options: options, agents: map[string]*lab.Process{}, outputs: map[string]*Printed{}}
 	if err := s.build(ctx); err != nil {
 		return nil, errors.Join(err, l.Close())
 	}
@@ -75,22 +81,44 @@ func (s *Site) build(ctx context.Context) (err error) {
 		return err
 	}
 	group, ctx := errgroup.WithContext(ctx)
-	group.Go(s.bootDirector)
+	group.Go(func() error { return s.bootDirector(ctx) })
 	group.Go(func() error { return s.startServers(ctx) })
 	group.Go(s.placeClients)
 	return group.Wait()
 }
 
-func (s *Site) bootDirector() (err error) {
+func (s *Site) bootDirector(ctx context.Context) (err error) {
+	if s.options.DirectorDisk != "" {
+		return s.bootDebian(ctx)
+	}
 	s.Director, err = s.Lab.Machine("lb1", lab.MachineSpec{
 		NICs:     []lab.NIC{s.nic(DirectorAddress)},
 		Tools:    append([]string{"ipvsadm", "nft", "ip", "ss", "curl"}, s.options.Tools...),
-		Files:    map[string]string{"/usr/local/bin/truepacs": s.options.Binary},
+		Files:    map[string]string{directorProgram: s.options.Binary},
 		Disk:     256,
 		MemoryMB: 1024,
 		CPUs:     2,
 	})
 	return err
+}
+
+// bootDebian boots the director's disk and copies the program to where the guide says.
+func (s *Site) bootDebian(ctx context.Context) (err error) {
+	s.Director, err = s.Lab.Machine("lb1", lab.MachineSpec{
+		NICs: []lab.NIC{s.nic(DirectorAddress)}, RootDisk: s.options.DirectorDisk, MemoryMB: 1536, CPUs: 2,
+	})
+	if err != nil {
+		return err
+	}
+	if err := s.Director.Put(ctx, "/etc/hostname", strings.NewReader("lb1\n"), 0o644); err != nil {
+		return err
+	}
+	program, err := os.Open(s.options.Binary)
+	if err != nil {
+		return err
+	}
+	defer program.Close()
+	return s.Director.Put(ctx, directorProgram, program, 0o755)
 }
 
 func (s *Site) startServers(ctx context.Context) error {

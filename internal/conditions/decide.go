@@ -83,7 +83,8 @@ func directorElsewhere(s *scope) *verdict {
 	if s.Elsewhere == "" || len(s.wanted()) > 0 {
 		return nil
 	}
-	return unknown(v1alpha1.ReasonDirectorElsewhere, "The director of this balancer is %s (spec.directors.peers): it holds the virtual IPs and knows how the servers are. Ask there: truepacs status", s.Elsewhere)
+	return unknown(v1alpha1.ReasonDirectorElsewhere, "The director of this balancer is %s (spec.directors.peers), this host is called %s. The director holds the virtual IPs and knows how the servers are. Ask there: truepacs status",
+		s.Elsewhere, s.Self)
 }
 
 func noDirectorToAsk(s *scope) *verdict {

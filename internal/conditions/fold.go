@@ -21,9 +21,9 @@ type Input struct {
 	Accepted *metav1.Condition
 	// Directors are the names of the nodes that match spec.directors, in any order.
 	Directors []string
-	// Elsewhere is, on a plain host, the host that is the director if it is another one: its
-	// reports are not to be had here.
-	Elsewhere string
+	// Elsewhere is, on the plain host Self, the host that is the director if it is another one:
+	// its reports are not to be had here.
+	Elsewhere, Self string
 	// Reports are the reports on this balancer, of any node.
 	Reports []v1alpha1.TruePACSReport
 	// Leases say for each node until when its agent counts as alive. A node without an entry

@@ -154,10 +154,12 @@ func directorCases() map[string]foldCase {
 			message: map[string]string{"Accepted": "kubectl label node NODE lb.truepacs.io/director=true"},
 		},
 		"the director is another plain host": {
-			change: func(in *conditions.Input) { in.Directors, in.Reports, in.Leases, in.Elsewhere = nil, nil, nil, "lb1" },
+			change: func(in *conditions.Input) {
+				in.Directors, in.Reports, in.Leases, in.Elsewhere, in.Self = nil, nil, nil, "lb1", "pacs-a"
+			},
 			want: expect{accepted, {isUnknown, "DirectorElsewhere"}, {isUnknown, "DirectorElsewhere"}, {isUnknown, "DirectorElsewhere"},
 				{isUnknown, "DirectorElsewhere"}, {isTrue, "DirectorElsewhere"}, notStuck},
-			message: map[string]string{"Programmed": "is lb1 (spec.directors.peers)"},
+			message: map[string]string{"Programmed": "is lb1 (spec.directors.peers), this host is called pacs-a"},
 		},
 		"two directors": {
 			change: func(in *conditions.Input) {

@@ -59,7 +59,7 @@ func (h *Host) fold(b *v1alpha1.TruePACSBalancer, report node.Report, refused st
 		in.Accepted = accepted
 	}
 	if !report.Active && report.Director != h.options.Node {
-		in.Elsewhere = report.Director
+		in.Elsewhere, in.Self = report.Director, h.options.Node
 	}
 	if report.Active {
 		in.Directors = []string{h.options.Node}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/truepacs/balancer/e2e/pacs"
 	"github.com/truepacs/balancer/e2e/site"
+	"github.com/truepacs/balancer/e2e/suite"
 )
 
 const (
@@ -36,8 +37,8 @@ func TestHelmInstallApplyUseDelete(t *testing.T) {
 func (w *world) apply(t *testing.T, ctx context.Context) {
 	t.Helper()
 	secret, certificate, err := site.Secret()
-	must(t, err)
-	must(t, w.client.Put(ctx, caFile, strings.NewReader(certificate), 0o644))
+	suite.Must(t, err)
+	suite.Must(t, w.client.Put(ctx, caFile, strings.NewReader(certificate), 0o644))
 	w.Apply(ctx, t, "imaging", secret, site.Balancer)
 	w.AwaitReady(ctx, t, "imaging", "radiology")
 }
@@ -53,7 +54,7 @@ func (w *world) checkColumns(t *testing.T, ctx context.Context) {
 		}
 	}
 	kernel, err := w.Worker().Output(ctx, "ipvsadm -Ln")
-	must(t, err)
+	suite.Must(t, err)
 	if strings.Count(kernel, " Route ") != len(w.servers) {
 		t.Errorf("the director's kernel has other servers:\n%s", kernel)
 	}
@@ -64,12 +65,12 @@ func (w *world) checkColumns(t *testing.T, ctx context.Context) {
 func (w *world) checkImages(t *testing.T, ctx context.Context) {
 	t.Helper()
 	corpus, err := pacs.Corpus(ctx)
-	must(t, err)
+	suite.Must(t, err)
 	missing := map[string]string{}
 	modality := pacs.Modality{Host: w.client, AETitle: "CT1", Server: site.VIP, Port: site.DICOMPort}
 	for _, instance := range corpus[:stores] {
 		code, output, err := modality.Store(ctx, instance)
-		must(t, err)
+		suite.Must(t, err)
 		if code != 0 {
 			t.Fatalf("storescu ended with exit status %d:\n%s", code, output)
 		}
@@ -77,7 +78,7 @@ func (w *world) checkImages(t *testing.T, ctx context.Context) {
 	}
 	for _, server := range w.servers {
 		stored, err := server.Stored(ctx)
-		must(t, err)
+		suite.Must(t, err)
 		for _, instance := range stored {
 			if missing[instance.SOP] != instance.Hash {
 				t.Errorf("%s has %s with another content", server.Host.Name(), instance.SOP)
@@ -101,7 +102,7 @@ func (w *world) checkWeb(t *testing.T, ctx context.Context) {
 	for range requests {
 		result, err := w.client.Run(ctx, "curl", "-sS", "--fail", "--max-time", "20", "--cacert", caFile,
 			"--resolve", fmt.Sprintf("pacs.example.org:%d:%s", site.HTTPSPort, site.VIP), "https://pacs.example.org/system")
-		must(t, err)
+		suite.Must(t, err)
 		if result.ExitCode != 0 {
 			t.Fatalf("curl: %s", result.Stderr)
 		}
@@ -136,5 +137,5 @@ func (w *world) checkNothingLeft(t *testing.T, ctx context.Context) {
 		}
 		return nil
 	})
-	must(t, err)
+	suite.Must(t, err)
 }

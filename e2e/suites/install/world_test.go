@@ -12,16 +12,10 @@ import (
 	"github.com/truepacs/balancer/e2e/installed"
 	"github.com/truepacs/balancer/e2e/lab"
 	"github.com/truepacs/balancer/e2e/pacs"
+	"github.com/truepacs/balancer/e2e/suite"
 )
 
 const caFile = "/etc/pacs-ca.pem"
-
-func must(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
 
 // world is an installed cluster, and outside of it two PACS servers and a client.
 type world struct {
@@ -35,7 +29,7 @@ func newWorld(t *testing.T, ctx context.Context) *world {
 	w := &world{World: installed.New(ctx, t)}
 	for i, name := range []string{"pacs-a", "pacs-b"} {
 		server, err := pacs.StartOrthanc(ctx, w.AddServerHost(ctx, t, name, fmt.Sprintf("192.0.2.%d/24", 11+i)))
-		must(t, err)
+		suite.Must(t, err)
 		w.servers = append(w.servers, server)
 	}
 	w.client = w.AddHost(t, "ct-1", "192.0.2.51/24")
@@ -49,7 +43,7 @@ func (w *world) checkSecurity(t *testing.T, ctx context.Context) {
 	// CapEff of linux/capability.h: NET_BIND_SERVICE 10, NET_ADMIN 12, NET_RAW 13.
 	for role, want := range map[string]string{"agent": "0000000000003400", "proxy": "0000000000000000"} {
 		out, err := w.Worker().Output(ctx, "for p in $(pgrep -f '^/truepacs "+role+"'); do grep -H -E 'CapEff|NoNewPrivs|Seccomp:|^Uid' /proc/$p/status; done")
-		must(t, err)
+		suite.Must(t, err)
 		for _, part := range []string{"CapEff:\t" + want, "NoNewPrivs:\t1", "Seccomp:\t2"} {
 			if !strings.Contains(out, part) {
 				t.Errorf("process of %s lacks %q:\n%s", role, part, out)
@@ -57,7 +51,7 @@ func (w *world) checkSecurity(t *testing.T, ctx context.Context) {
 		}
 	}
 	var pods corev1.PodList
-	must(t, json.Unmarshal([]byte(w.Kubectl(ctx, t, "get", "pods", "--namespace", installed.Namespace, "-o", "json")), &pods))
+	suite.Must(t, json.Unmarshal([]byte(w.Kubectl(ctx, t, "get", "pods", "--namespace", installed.Namespace, "-o", "json")), &pods))
 	for i := range pods.Items {
 		pod := &pods.Items[i]
 		for _, c := range pod.Spec.Containers {

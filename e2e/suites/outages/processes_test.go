@@ -6,6 +6,9 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/truepacs/balancer/e2e/paths"
+	"github.com/truepacs/balancer/e2e/suite"
 )
 
 // Command lines of the product's processes on the worker, as regular expressions of pgrep. A
@@ -52,13 +55,10 @@ func (w *world) find(ctx context.Context, pattern string) (process, error) {
 	return found, nil
 }
 
-// kill kills a process and waits until the kubelet has started another.
-func (w *world) kill(t *testing.T, ctx context.Context, pattern string) {
+// awaitRestart waits until the kubelet has started another process than before.
+func (w *world) awaitRestart(t *testing.T, ctx context.Context, pattern string, before process) {
 	t.Helper()
-	before, err := w.find(ctx, pattern)
-	must(t, err)
-	w.OnWorker(ctx, t, "kill -9 "+before.pid)
-	must(t, within(ctx, pattern+" runs again", func(ctx context.Context) error {
+	suite.Must(t, within(ctx, pattern+" runs again", func(ctx context.Context) error {
 		now, err := w.find(ctx, pattern)
 		if err == nil && now.pid == before.pid {
 			err = fmt.Errorf("process %s still runs", before.pid)
@@ -88,7 +88,7 @@ done`)
 func (w *world) await(t *testing.T, ctx context.Context, what, file, pattern string, not int) process {
 	t.Helper()
 	var now process
-	must(t, within(ctx, what, func(ctx context.Context) (err error) {
+	suite.Must(t, within(ctx, what, func(ctx context.Context) (err error) {
 		now, err = w.holder(ctx, file)
 		if err == nil && (!now.is(pattern) || number(now.pid) == not) {
 			err = fmt.Errorf("%s is held by %+v", file, now)
@@ -100,19 +100,19 @@ func (w *world) await(t *testing.T, ctx context.Context, what, file, pattern str
 
 // regularProxyServes opens a connection and asks the kernel whether a regular proxy accepted it.
 func (w *world) regularProxyServes(ctx context.Context) error {
-	c, err := w.dial(proxiedPort)(ctx)
+	c, err := paths.Proxied.Dial(w.clients[paths.Proxied])(ctx)
 	if err != nil {
 		return err
 	}
 	defer c.Close()
-	if err := ping(c); err != nil {
+	if err := paths.Ping(c); err != nil {
 		return err
 	}
 	p, err := w.find(ctx, regularProxy)
 	if err != nil {
 		return err
 	}
-	sockets, err := w.Worker().Output(ctx, "ss -Htnp state established '( sport = :"+strconv.Itoa(proxiedPort)+" )'")
+	sockets, err := w.Worker().Output(ctx, "ss -Htnp state established '( sport = :"+strconv.Itoa(int(paths.Proxied))+" )'")
 	if err == nil && !accepted(sockets, c.LocalAddr().String(), p.pid) {
 		err = fmt.Errorf("process %s has not accepted the connection from %s", p.pid, c.LocalAddr())
 	}

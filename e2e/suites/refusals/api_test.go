@@ -16,6 +16,7 @@ import (
 	"github.com/truepacs/balancer/config/crd/bases"
 	"github.com/truepacs/balancer/e2e/cluster/controlplane"
 	"github.com/truepacs/balancer/e2e/site"
+	"github.com/truepacs/balancer/e2e/suite"
 	"github.com/truepacs/balancer/internal/testutil/badspecs"
 )
 
@@ -32,7 +33,7 @@ type server struct {
 func startServer(t *testing.T) server {
 	t.Helper()
 	cfg, stop, err := controlplane.StartAPIServer(limit(t), controlplane.Options{})
-	must(t, err)
+	suite.Must(t, err)
 	t.Cleanup(func() {
 		if err := stop(); err != nil {
 			t.Error(err)
@@ -47,15 +48,15 @@ func define(t *testing.T, cfg *rest.Config, manifests ...[]byte) dynamic.Interfa
 	t.Helper()
 	cfg.QPS = -1
 	client, err := dynamic.NewForConfig(cfg)
-	must(t, err)
+	suite.Must(t, err)
 	for _, text := range manifests {
 		var crd unstructured.Unstructured
-		must(t, yaml.Unmarshal(text, &crd.Object))
+		suite.Must(t, yaml.Unmarshal(text, &crd.Object))
 		if _, err := client.Resource(definitions).Create(limit(t), &crd, metav1.CreateOptions{}); err != nil && !apierrors.IsAlreadyExists(err) {
 			t.Fatal(err)
 		}
 	}
-	must(t, site.Until(limit(t), "the definition is served", func() error {
+	suite.Must(t, site.Until(limit(t), "the definition is served", func() error {
 		_, err := client.Resource(balancers).Namespace(metav1.NamespaceDefault).List(limit(t), metav1.ListOptions{})
 		return err
 	}))

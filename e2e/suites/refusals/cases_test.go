@@ -11,6 +11,7 @@ import (
 
 	"sigs.k8s.io/yaml"
 
+	"github.com/truepacs/balancer/e2e/suite"
 	"github.com/truepacs/balancer/internal/testutil/badspecs"
 )
 
@@ -58,7 +59,7 @@ func (c specCase) object(t *testing.T, changes ...badspecs.Edits) badspecs.Block
 func manifest(t *testing.T, obj badspecs.Block) string {
 	t.Helper()
 	text, err := yaml.Marshal(obj)
-	must(t, err)
+	suite.Must(t, err)
 	return string(text)
 }
 

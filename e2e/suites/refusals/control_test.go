@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -21,6 +20,7 @@ import (
 	"github.com/truepacs/balancer/e2e/cluster/controlplane"
 	"github.com/truepacs/balancer/e2e/lab"
 	"github.com/truepacs/balancer/e2e/site"
+	"github.com/truepacs/balancer/e2e/suite"
 )
 
 // system is the installation's namespace.
@@ -41,20 +41,20 @@ func newControl(t *testing.T, w *world) *control {
 	t.Helper()
 	address := netip.MustParseAddr("192.0.2.240")
 	host, err := w.Lab.Namespace("control", lab.NIC{Network: w.LAN, Addresses: []netip.Prefix{netip.PrefixFrom(address, 24)}})
-	must(t, err)
+	suite.Must(t, err)
 	plane, err := controlplane.Start(limit(t), controlplane.Options{
 		Netns: filepath.Join(filepath.Dir(host.Path("/")), "ns", "net"), Address: address, Port: 6443,
 	})
-	must(t, err)
+	suite.Must(t, err)
 	t.Cleanup(func() {
 		if err := plane.Close(); err != nil {
 			t.Error(err)
 		}
 	})
 	cfg, err := plane.Config()
-	must(t, err)
+	suite.Must(t, err)
 	client, err := dynamic.NewForConfig(cfg)
-	must(t, err)
+	suite.Must(t, err)
 	return &control{plane: plane, client: client}
 }
 
@@ -66,7 +66,7 @@ func (c *control) install(t *testing.T) {
 	c.define(t)
 	c.create(t, schema.GroupVersionResource{Version: "v1", Resource: "nodes"}, "",
 		`{apiVersion: v1, kind: Node, metadata: {name: lb1, labels: {lb.truepacs.io/director: "true"}}}`)
-	c.create(t, balancers, metav1.NamespaceDefault, goodManifest)
+	c.create(t, balancers, metav1.NamespaceDefault, goodManifest())
 }
 
 // grant gives the agent its rights.
@@ -75,7 +75,7 @@ func (c *control) grant(t *testing.T) {
 	c.create(t, schema.GroupVersionResource{Version: "v1", Resource: "namespaces"}, "",
 		`{apiVersion: v1, kind: Namespace, metadata: {name: `+system+`}}`)
 	text, err := os.ReadFile("../../../config/rbac/agent.yaml")
-	must(t, err)
+	suite.Must(t, err)
 	for _, doc := range bytes.Split(text, []byte("\n---\n")) {
 		kind, namespace := rbacKind(t, doc)
 		c.create(t, kind, namespace, string(doc))
@@ -86,10 +86,10 @@ func (c *control) grant(t *testing.T) {
 func (c *control) forbid(t *testing.T) {
 	t.Helper()
 	text, err := os.ReadFile("../../../config/rbac/agent.yaml")
-	must(t, err)
+	suite.Must(t, err)
 	for _, doc := range bytes.Split(text, []byte("\n---\n")) {
 		kind, namespace := rbacKind(t, doc)
-		must(t, c.resource(kind, namespace).Delete(limit(t), parsed(t, string(doc)).GetName(), metav1.DeleteOptions{}))
+		suite.Must(t, c.resource(kind, namespace).Delete(limit(t), parsed(t, string(doc)).GetName(), metav1.DeleteOptions{}))
 	}
 }
 
@@ -106,13 +106,13 @@ func rbacKind(t *testing.T, doc []byte) (kind schema.GroupVersionResource, names
 func (c *control) define(t *testing.T) {
 	t.Helper()
 	files, err := filepath.Glob("../../../config/crd/bases/*.yaml")
-	must(t, err)
+	suite.Must(t, err)
 	for _, file := range files {
 		text, err := os.ReadFile(file)
-		must(t, err)
+		suite.Must(t, err)
 		c.create(t, definitions, "", string(text))
 	}
-	must(t, site.Until(limit(t), "the definition is served", func() error {
+	suite.Must(t, site.Until(limit(t), "the definition is served", func() error {
 		_, err := c.resource(balancers, metav1.NamespaceDefault).List(limit(t), metav1.ListOptions{})
 		return err
 	}))
@@ -122,8 +122,8 @@ func (c *control) define(t *testing.T) {
 func (c *control) undefine(t *testing.T) {
 	t.Helper()
 	const name = "truepacsbalancers.lb.truepacs.io"
-	must(t, c.resource(definitions, "").Delete(limit(t), name, metav1.DeleteOptions{}))
-	must(t, site.Until(limit(t), "the definition goes", func() error {
+	suite.Must(t, c.resource(definitions, "").Delete(limit(t), name, metav1.DeleteOptions{}))
+	suite.Must(t, site.Until(limit(t), "the definition goes", func() error {
 		_, err := c.resource(definitions, "").Get(limit(t), name, metav1.GetOptions{})
 		if apierrors.IsNotFound(err) {
 			return nil
@@ -137,7 +137,7 @@ func (c *control) schedule(t *testing.T, scheduler string) {
 	t.Helper()
 	patch := fmt.Sprintf(`[{"op": "replace", "path": "/spec/virtualServices/0/layer4/scheduler", "value": %q}]`, scheduler)
 	_, err := c.resource(balancers, metav1.NamespaceDefault).Patch(limit(t), "flows", types.JSONPatchType, []byte(patch), metav1.PatchOptions{})
-	must(t, err)
+	suite.Must(t, err)
 }
 
 func (c *control) resource(kind schema.GroupVersionResource, namespace string) dynamic.ResourceInterface {
@@ -153,11 +153,11 @@ func (c *control) create(t *testing.T, kind schema.GroupVersionResource, namespa
 	obj := parsed(t, text)
 	if strings.HasSuffix(obj.GetKind(), "Binding") {
 		subjects, _, err := unstructured.NestedSlice(obj.Object, "subjects")
-		must(t, err)
+		suite.Must(t, err)
 		subjects[0].(map[string]any)["namespace"] = system
-		must(t, unstructured.SetNestedSlice(obj.Object, subjects, "subjects"))
+		suite.Must(t, unstructured.SetNestedSlice(obj.Object, subjects, "subjects"))
 	}
-	must(t, site.Until(limit(t), "create "+obj.GetKind()+" "+obj.GetName(), func() error {
+	suite.Must(t, site.Until(limit(t), "create "+obj.GetKind()+" "+obj.GetName(), func() error {
 		_, err := c.resource(kind, namespace).Create(limit(t), obj, metav1.CreateOptions{})
 		if apierrors.IsAlreadyExists(err) {
 			return nil
@@ -169,24 +169,6 @@ func (c *control) create(t *testing.T, kind schema.GroupVersionResource, namespa
 func parsed(t *testing.T, text string) *unstructured.Unstructured {
 	t.Helper()
 	var obj unstructured.Unstructured
-	must(t, yaml.Unmarshal([]byte(text), &obj.Object))
+	suite.Must(t, yaml.Unmarshal([]byte(text), &obj.Object))
 	return &obj
-}
-
-// printer keeps what processes print.
-type printer struct {
-	mu   sync.Mutex
-	text strings.Builder
-}
-
-func (p *printer) Write(b []byte) (int, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.text.Write(b)
-}
-
-func (p *printer) String() string {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.text.String()
 }

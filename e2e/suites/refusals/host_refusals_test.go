@@ -1,6 +1,15 @@
 package refusals
 
-import "testing"
+import (
+	"testing"
+
+	"github.com/truepacs/balancer/e2e/suite"
+)
+
+// plan is the mutations that are made unless the environment says otherwise.
+func plan() suite.Plan { return suite.Plan{Name: "REFUSALS", Unit: "MUTATIONS", Seed: 1, Count: 150} }
+
+func TestMain(m *testing.M) { plan().Run(m) }
 
 // gateway is the director's default gateway.
 const gateway = "192.0.2.1"
@@ -8,11 +17,12 @@ const gateway = "192.0.2.1"
 // TestRefusalsOnAHost gives a director what an administrator may get wrong, while good services
 // work on it: none of their connections is cut, new ones work, and no process ends.
 func TestRefusalsOnAHost(t *testing.T) {
+	p, err := plan().Read()
+	suite.Must(t, err)
 	s := startServer(t)
-	count := environment(t, "REFUSALS_MUTATIONS", 150)
-	h := newHost(t, int64(100+count/4))
+	h := newHost(t, int64(100+p.Count/4))
 	t.Run("bad specs", func(t *testing.T) { badSpecs(t, h) })
 	t.Run("unfitting specs", func(t *testing.T) { unfitting(t, h) })
-	t.Run("mutations", func(t *testing.T) { mutations(t, h, s) })
-	h.finish(t)
+	t.Run("mutations", func(t *testing.T) { mutations(t, h, s, p) })
+	h.traffic.Finish(t.Context(), t)
 }

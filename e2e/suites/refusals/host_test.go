@@ -14,6 +14,7 @@ import (
 
 	"github.com/truepacs/balancer/api/v1alpha1"
 	"github.com/truepacs/balancer/e2e/site"
+	"github.com/truepacs/balancer/e2e/suite"
 )
 
 // host is a world whose director runs `truepacs run`, with good services under traffic.
@@ -34,15 +35,13 @@ func newHost(t *testing.T, transfer int64) *host {
 	h.onDirector(t, "ip", "route", "add", "default", "via", gateway)
 	h.onDirector(t, "ip", "link", "add", "link", "eth0", "name", "enp0s31f6.100", "type", "vlan", "id", "100")
 	h.onDirector(t, "ip", "link", "set", "enp0s31f6.100", "up")
-	h.put(t, "flows.yaml", goodManifest)
+	h.put(t, "flows.yaml", goodManifest())
 	secret, _, err := site.Secret()
-	must(t, err)
+	suite.Must(t, err)
 	h.put(t, "secrets.yaml", secret+"---\n"+strings.Replace(secret, "name: viewer-tls", "name: a", 1))
-	must(t, h.StartAgent(t.Context(), h.Director))
+	suite.Must(t, h.StartAgent(t.Context(), h.Director))
 	h.await(t, "the good services", func(o overview) error { return o.programmed("flows") })
-	must(t, site.Until(limit(t), "servers", func() error {
-		return errors.Join(h.tryOnce(t, directPort), h.tryOnce(t, proxiedPort))
-	}))
+	suite.Must(t, site.Until(limit(t), "servers", func() error { return h.bothWork(t) }))
 	h.pids = h.onDirector(t, "pidof", "truepacs")
 	if n := len(strings.Fields(h.pids)); n != 2 {
 		t.Fatalf("%d processes of the product, want agent and proxy: %s", n, h.pids)
@@ -55,7 +54,7 @@ func tail(s string, most int) string { return s[max(0, len(s)-most):] }
 
 func (h *host) put(t *testing.T, file, text string) {
 	t.Helper()
-	must(t, h.Director.Put(limit(t), site.ManifestDir+"/"+file, strings.NewReader(text), 0o600))
+	suite.Must(t, h.Director.Put(limit(t), site.ManifestDir+"/"+file, strings.NewReader(text), 0o600))
 }
 
 // remove removes files that match a pattern.

@@ -2,7 +2,6 @@ package refusals
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -12,7 +11,9 @@ import (
 
 	"github.com/truepacs/balancer/e2e/cluster/binaries"
 	"github.com/truepacs/balancer/e2e/lab"
+	"github.com/truepacs/balancer/e2e/paths"
 	"github.com/truepacs/balancer/e2e/site"
+	"github.com/truepacs/balancer/e2e/suite"
 )
 
 // TestNothingGoesWhenTheAPIServerForgets takes away the definitions, the agent's rights, and all
@@ -45,7 +46,7 @@ func TestNothingGoesWhenTheAPIServerForgets(t *testing.T) {
 	n.stays(t, "the definitions are back without a balancer")
 	n.control.install(t)
 	n.obeys(t, "RoundRobin", "rr")
-	n.finish(t)
+	n.traffic.Finish(t.Context(), t)
 }
 
 // node is a world whose director is the node lb1 of a cluster without other nodes.
@@ -53,14 +54,14 @@ type node struct {
 	*world
 	control *control
 	agent   *lab.Process
-	printed *printer
+	printed *site.Printed
 }
 
 const kubeconfig = "/etc/truepacs-agent.kubeconfig"
 
 func newNode(t *testing.T) *node {
 	t.Helper()
-	n := &node{world: newWorld(t), printed: &printer{}}
+	n := &node{world: newWorld(t), printed: &site.Printed{}}
 	t.Cleanup(func() {
 		if t.Failed() {
 			t.Logf("agent printed:\n%s", tail(n.printed.String(), 6000))
@@ -69,13 +70,11 @@ func newNode(t *testing.T) *node {
 	n.control = newControl(t, n.world)
 	n.control.install(t)
 	text, err := n.control.plane.KubeconfigFor(agentUser())
-	must(t, err)
-	must(t, n.Director.Put(limit(t), kubeconfig, strings.NewReader(string(text)), os.FileMode(0o600)))
+	suite.Must(t, err)
+	suite.Must(t, n.Director.Put(limit(t), kubeconfig, strings.NewReader(string(text)), os.FileMode(0o600)))
 	n.start(t, "proxy")
 	n.agent = n.start(t, "agent", "--node", "lb1", "--namespace", system)
-	must(t, site.Until(limit(t), "the services work", func() error {
-		return errors.Join(n.tryOnce(t, directPort), n.tryOnce(t, proxiedPort))
-	}))
+	suite.Must(t, site.Until(limit(t), "the services work", func() error { return n.bothWork(t) }))
 	return n
 }
 
@@ -86,21 +85,24 @@ func (n *node) start(t *testing.T, args ...string) *lab.Process {
 		Argv: append([]string{"/usr/local/bin/truepacs"}, args...),
 		Env:  []string{"KUBECONFIG=" + kubeconfig}, Stdout: n.printed, Stderr: n.printed,
 	})
-	must(t, err)
+	suite.Must(t, err)
 	return p
 }
 
 // restartAgent kills the agent and starts another.
 func (n *node) restartAgent(t *testing.T) {
 	t.Helper()
-	must(t, n.agent.Kill())
+	suite.Must(t, n.agent.Kill())
 	<-n.agent.Done()
 	n.agent = n.start(t, "agent", "--node", "lb1", "--namespace", system)
 }
 
 // hold is how long what is programmed is watched; the agent acts on a loss within seconds.
 func hold(t *testing.T) time.Duration {
-	return time.Duration(environment(t, "REFUSALS_HOLD_SECONDS", 10)) * time.Second
+	t.Helper()
+	seconds, err := suite.Number("REFUSALS_HOLD_SECONDS", 10)
+	suite.Must(t, err)
+	return time.Duration(seconds) * time.Second
 }
 
 // stays fails if the address, the kernel's service or one of its servers goes, if a connection is
@@ -130,14 +132,14 @@ func (n *node) stays(t *testing.T, when string) {
 func (n *node) kernel(t *testing.T) string {
 	t.Helper()
 	return n.onDirector(t, "sh", "-c", fmt.Sprintf(
-		`ipvsadm -Ln && ip -4 -o address show && ss -Hltn 'sport = :%d' | sed 's/  */ /g; s/^LISTEN [0-9]* [0-9]* /LISTEN /'`, proxiedPort))
+		`ipvsadm -Ln && ip -4 -o address show && ss -Hltn 'sport = :%d' | sed 's/  */ /g; s/^LISTEN [0-9]* [0-9]* /LISTEN /'`, paths.Proxied))
 }
 
 // obeys applies the balancer with another scheduler and waits until the kernel has it.
 func (n *node) obeys(t *testing.T, scheduler, kernel string) {
 	t.Helper()
 	n.control.schedule(t, scheduler)
-	must(t, site.Until(limit(t), "the director follows again", func() error {
+	suite.Must(t, site.Until(limit(t), "the director follows again", func() error {
 		for line := range strings.Lines(n.kernel(t)) {
 			if f := strings.Fields(line); len(f) > 2 && f[0] == "FWM" && f[2] == kernel {
 				return nil
@@ -151,15 +153,15 @@ func (n *node) obeys(t *testing.T, scheduler, kernel string) {
 // wipe takes all data of the cluster away, as a lost disk would.
 func (c *control) wipe(t *testing.T) {
 	t.Helper()
-	must(t, c.plane.StopAPIServer(limit(t)))
-	must(t, c.plane.StopComponent(limit(t), binaries.Etcd))
-	must(t, os.RemoveAll(filepath.Join(c.plane.Dir(), "etcd")))
-	must(t, c.plane.StartComponent(limit(t), binaries.Etcd))
-	must(t, c.plane.StartAPIServer(limit(t)))
+	suite.Must(t, c.plane.StopAPIServer(limit(t)))
+	suite.Must(t, c.plane.StopComponent(limit(t), binaries.Etcd))
+	suite.Must(t, os.RemoveAll(filepath.Join(c.plane.Dir(), "etcd")))
+	suite.Must(t, c.plane.StartComponent(limit(t), binaries.Etcd))
+	suite.Must(t, c.plane.StartAPIServer(limit(t)))
 }
 
 func (c *control) restartServer(t *testing.T) {
 	t.Helper()
-	must(t, c.plane.StopAPIServer(limit(t)))
-	must(t, c.plane.StartAPIServer(limit(t)))
+	suite.Must(t, c.plane.StopAPIServer(limit(t)))
+	suite.Must(t, c.plane.StartAPIServer(limit(t)))
 }

@@ -6,41 +6,26 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"slices"
-	"strconv"
 	"testing"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/truepacs/balancer/api/v1alpha1"
+	"github.com/truepacs/balancer/e2e/suite"
 	"github.com/truepacs/balancer/internal/testutil/badspecs"
 	"github.com/truepacs/balancer/internal/testutil/mutate"
 )
-
-// environment returns a number that a variable sets, else its default.
-func environment(t *testing.T, name string, absent uint64) uint64 {
-	t.Helper()
-	text := os.Getenv(name)
-	if text == "" {
-		return absent
-	}
-	n, err := strconv.ParseUint(text, 10, 32)
-	if err != nil {
-		t.Fatalf("%s=%s: write a number", name, text)
-	}
-	return n
-}
 
 // sampled returns the TruePACSBalancers of config/samples.
 func sampled(t *testing.T) []badspecs.Block {
 	t.Helper()
 	files, err := filepath.Glob("../../../config/samples/*.yaml")
-	must(t, err)
+	suite.Must(t, err)
 	var out []badspecs.Block
 	for _, file := range files {
 		text, err := os.ReadFile(file)
-		must(t, err)
+		suite.Must(t, err)
 		for _, doc := range bytes.Split(text, []byte("\n---\n")) {
 			if obj := badspecs.Parse(string(doc)); obj["kind"] == "TruePACSBalancer" {
 				out = append(out, obj)
@@ -56,24 +41,32 @@ func sampled(t *testing.T) []badspecs.Block {
 // mutant is a mutation as a file of the director.
 type mutant struct {
 	mutate.Mutation
+	// number of the mutation in its plan.
+	number     uint64
 	file, name string
 	// taken says that the API server took it.
 	taken bool
 }
 
-// mutants makes the mutations of some seeds. Each has virtual IPs of its own among batch others,
-// so that most of what is wrong with them is not that they have one address.
-func mutants(t *testing.T, samples []badspecs.Block, first, count uint64) []mutant {
-	t.Helper()
+func (m mutant) String() string { return fmt.Sprintf("mutation %d (%s)", m.number, m.Description) }
+
+// mutationSeed is what a mutation is made from: plans of different seeds share none. The first
+// plan's mutations have their numbers as seeds.
+func mutationSeed(seed, number uint64) uint64 { return (seed-1)<<32 + number }
+
+// mutants makes mutations of a plan. Each has virtual IPs of its own among batch others, so that
+// most of what is wrong with them is not that they have one address.
+func mutants(samples []badspecs.Block, planSeed, first, last uint64) []mutant {
 	var out []mutant
-	for seed := first; seed < first+count; seed++ {
+	for number := first; number <= last; number++ {
+		seed := mutationSeed(planSeed, number)
 		m := mutate.Object(samples[seed%uint64(len(samples))], seed)
-		m.Object["metadata"] = badspecs.Block{"name": fmt.Sprint("mutant-", seed), "namespace": "default"}
-		slot := int(seed-first) % batch
+		m.Object["metadata"] = badspecs.Block{"name": fmt.Sprint("mutant-", number), "namespace": "default"}
+		slot := int((number - 1) % batch)
 		text := readdressed(string(m.JSON()), "192.0.2.100", slotAddress(slot))
 		text = readdressed(text, "192.0.2.101", slotAddress(batch+slot))
 		m.Object = badspecs.Parse(text)
-		out = append(out, mutant{Mutation: m, name: fmt.Sprint("mutant-", seed), file: fmt.Sprintf("bad-%d.yaml", seed)})
+		out = append(out, mutant{Mutation: m, number: number, name: fmt.Sprint("mutant-", number), file: fmt.Sprintf("bad-%d.yaml", number)})
 	}
 	return out
 }
@@ -83,33 +76,40 @@ type tally struct {
 	all, taken, programmed, refused int
 }
 
-// mutations gives the API server and the director mutations of the samples.
-func mutations(t *testing.T, h *host, s server) {
-	seed, count := environment(t, "REFUSALS_SEED", 1), environment(t, "REFUSALS_MUTATIONS", 150)
-	t.Logf("mutations %d to %d (REFUSALS_SEED, REFUSALS_MUTATIONS)", seed, seed+count-1)
+// mutations gives the API server and the director mutations of the samples, batch by batch.
+func mutations(t *testing.T, h *host, s server, p suite.Plan) {
 	var sum tally
-	for part := range slices.Chunk(mutants(t, sampled(t), seed, count), batch) {
-		for i := range part {
-			err := s.create(limit(t), part[i].Object)
-			if err != nil && !refusal(err) {
-				t.Fatalf("seed %d (%s): %v", part[i].Seed, part[i].Description, err)
-			}
-			part[i].taken = err == nil
-			h.put(t, part[i].file, string(part[i].JSON()))
-		}
-		var last overview
-		h.await(t, "verdicts", func(o overview) error { last = o; return each(part, func(m mutant) error { return m.judged(o) }) })
-		for _, m := range part {
-			sum.count(t, m, last)
-		}
-		h.unharmed(t, fmt.Sprintf("after seeds %d to %d", part[0].Seed, part[len(part)-1].Seed))
+	samples := sampled(t)
+	for first := p.From; first <= p.Last(); first += batch {
+		last := min(first+batch-1, p.Last())
+		sum.judge(t, h, s, mutants(samples, p.Seed, first, last))
+		h.unharmed(t, fmt.Sprintf("after mutations %d to %d", first, last))
 		h.remove(t, "bad-*.yaml")
 		h.await(t, "removal", onlyGood)
+		t.Logf("mutations %d to %d of %d, seed %d: judged", first, last, p.Last(), p.Seed)
 	}
-	t.Logf("%d mutations from seed %d: API server and truepacs run take the same %d and refuse the same %d; of those taken %d are programmed, %d have a refused service",
-		sum.all, seed, sum.taken, sum.all-sum.taken, sum.programmed, sum.refused)
-	if uint64(sum.all) != count || sum.all == 0 || sum.taken < sum.all/20 || sum.taken > sum.all*19/20 || sum.programmed == 0 || sum.refused == 0 {
+	t.Logf("%d mutations, %s: API server and truepacs run take the same %d and refuse the same %d; of those taken %d are programmed, %d have a refused service",
+		sum.all, p, sum.taken, sum.all-sum.taken, sum.programmed, sum.refused)
+	if uint64(sum.all) != p.Count || sum.all == 0 || sum.taken < sum.all/20 || sum.taken > sum.all*19/20 || sum.programmed == 0 || sum.refused == 0 {
 		t.Errorf("%+v: the sample proves nothing", sum)
+	}
+}
+
+// judge gives both a batch, waits for the director's verdicts and counts them.
+func (s *tally) judge(t *testing.T, h *host, api server, part []mutant) {
+	t.Helper()
+	for i := range part {
+		err := api.create(limit(t), part[i].Object)
+		if err != nil && !refusal(err) {
+			t.Fatalf("%s: %v", part[i], err)
+		}
+		part[i].taken = err == nil
+		h.put(t, part[i].file, string(part[i].JSON()))
+	}
+	var last overview
+	h.await(t, "verdicts", func(o overview) error { last = o; return each(part, func(m mutant) error { return m.judged(o) }) })
+	for _, m := range part {
+		s.count(t, m, last)
 	}
 }
 
@@ -120,12 +120,12 @@ func (m mutant) judged(o overview) error {
 	}
 	b := o.find(m.name)
 	if b == nil {
-		return fmt.Errorf("seed %d (%s) is not shown", m.Seed, m.Description)
+		return fmt.Errorf("%s is not shown", m)
 	}
 	for _, kind := range []string{v1alpha1.ConditionAccepted, v1alpha1.ConditionResolvedRefs, v1alpha1.ConditionProgrammed} {
 		switch c := meta.FindStatusCondition(b.Status.Conditions, kind); {
 		case c == nil || c.Status == metav1.ConditionUnknown:
-			return fmt.Errorf("seed %d (%s): %s is %+v", m.Seed, m.Description, kind, c)
+			return fmt.Errorf("%s: %s is %+v", m, kind, c)
 		case c.Status == metav1.ConditionFalse:
 			return nil
 		}
@@ -142,11 +142,11 @@ func (s *tally) count(t *testing.T, m mutant, o overview) {
 	s.all++
 	texts := o.refusals(m.file)
 	if m.taken != (len(texts) == 0) {
-		t.Errorf("seed %d (%s): the API server takes it: %v, truepacs run says %q", m.Seed, m.Description, m.taken, texts)
+		t.Errorf("%s: the API server takes it: %v, truepacs run says %q", m, m.taken, texts)
 	}
 	for _, text := range texts {
 		if !fields.MatchString(text) {
-			t.Errorf("seed %d (%s): no field is named: %s", m.Seed, m.Description, text)
+			t.Errorf("%s: no field is named: %s", m, text)
 		}
 	}
 	if len(texts) > 0 {
@@ -160,10 +160,10 @@ func (s *tally) count(t *testing.T, m mutant, o overview) {
 	s.refused++
 	for _, c := range o.find(m.name).Status.Conditions {
 		if c.Status == metav1.ConditionFalse && c.Type == v1alpha1.ConditionAccepted && !fields.MatchString(c.Message) {
-			t.Errorf("seed %d (%s): no field is named: %+v", m.Seed, m.Description, c)
+			t.Errorf("%s: no field is named: %+v", m, c)
 		}
 		if c.Status != metav1.ConditionTrue && c.Message == "" {
-			t.Errorf("seed %d (%s): a condition says nothing: %+v", m.Seed, m.Description, c)
+			t.Errorf("%s: a condition says nothing: %+v", m, c)
 		}
 	}
 }

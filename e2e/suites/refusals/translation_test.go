@@ -11,6 +11,7 @@ import (
 
 	"github.com/truepacs/balancer/api/v1alpha1"
 	"github.com/truepacs/balancer/e2e/site"
+	"github.com/truepacs/balancer/e2e/suite"
 )
 
 // small is a balancer that can be changed: one address, one server, one service.
@@ -100,9 +101,9 @@ func hostCases(t *testing.T) map[string]hostCase {
 func secrets(t *testing.T) (keyless, mismatched, good string) {
 	t.Helper()
 	first, _, err := site.Secret()
-	must(t, err)
+	suite.Must(t, err)
 	good, _, err = site.Secret()
-	must(t, err)
+	suite.Must(t, err)
 	cert, _, _ := strings.Cut(first, "  tls.key:")
 	_, key, found := strings.Cut(good, "  tls.key:")
 	if !found {

@@ -1,0 +1,3 @@
+// Package service shows a plain host as docs/guides/plain-host.md sets it up: a Debian with systemd
+// that runs the shipped unit.
+package service
