@@ -27,13 +27,28 @@ const (
 	CheckTCP       CheckType = "TCP"
 	CheckHTTP      CheckType = "HTTP"
 	CheckDICOMEcho CheckType = "DICOMEcho"
+	// CheckExternal runs a program of the administrator.
+	CheckExternal CheckType = "External"
+	// CheckAgent asks an agent on the server (HAProxy's agent protocol).
+	CheckAgent CheckType = "Agent"
+)
+
+// CheckVia is the way that a check takes to its server.
+type CheckVia string
+
+const (
+	// ViaRealServer checks the server's own address; the default.
+	ViaRealServer CheckVia = ""
+	// ViaVirtualIP checks a virtual IP at the MAC address of the server, as direct routing does:
+	// it proves that the server accepts the address.
+	ViaVirtualIP CheckVia = "VirtualIP"
 )
 
 // Check is one health check with all defaults filled in.
 type Check struct {
 	// Type is the protocol.
 	Type CheckType `json:"type"`
-	// Port is the TCP port, 1 to 65535.
+	// Port is the TCP port, 1 to 65535; of CheckAgent the agent's.
 	Port uint16 `json:"port"`
 	// Period is the time between two checks.
 	Period time.Duration `json:"period"`
@@ -49,6 +64,27 @@ type Check struct {
 	HTTP *HTTPCheck `json:"http,omitempty"`
 	// DICOM belongs to CheckDICOMEcho.
 	DICOM *DICOMCheck `json:"dicom,omitempty"`
+	// External belongs to CheckExternal.
+	External *ExternalCheck `json:"external,omitempty"`
+	// Agent belongs to CheckAgent.
+	Agent *AgentCheck `json:"agent,omitempty"`
+	// Via is the way to the server.
+	Via CheckVia `json:"via,omitempty"`
+	// VirtualIP belongs to ViaVirtualIP: the address that is connected to at the MAC address of
+	// the Target's own address; of the same family as that.
+	VirtualIP netip.Addr `json:"virtualIP,omitzero"`
+}
+
+// ExternalCheck is a program of the administrator.
+type ExternalCheck struct {
+	// Name is the name of a file in the directory of check programs: ^[a-z0-9][a-z0-9._-]{0,62}$.
+	Name string `json:"name"`
+}
+
+// AgentCheck asks an agent on the server at Check.Port.
+type AgentCheck struct {
+	// Send is printable ASCII, at most 255 characters, sent after connecting; empty: nothing.
+	Send string `json:"send,omitempty"`
 }
 
 // HTTPCheck is a GET request and what its answer must be.
