@@ -4,7 +4,7 @@ package v1alpha1
 const (
 	// ConditionAccepted: the spec is consistent and conflicts with no other balancer.
 	ConditionAccepted = "Accepted"
-	// ConditionResolvedRefs: every Secret the spec names exists and is usable.
+	// ConditionResolvedRefs: every Secret and Service the spec names exists and is usable.
 	ConditionResolvedRefs = "ResolvedRefs"
 	// ConditionProgrammed: the directors' kernels and proxies do what the spec says.
 	ConditionProgrammed = "Programmed"
@@ -39,6 +39,12 @@ const (
 	ReasonTwoHolders = "TwoHolders"
 	// ReasonTooManyDirectors: more than one node matches spec.directors.
 	ReasonTooManyDirectors = "TooManyDirectors"
+	// ReasonServerConflict: a server's address and port are used by modes that cannot share it.
+	ReasonServerConflict = "ServerConflict"
+	// ReasonServerOffSegment: mode L4DR needs the server on a network of the director.
+	ReasonServerOffSegment = "ServerOffSegment"
+	// ReasonServiceNotFound: a Service has no EndpointSlice, or not the port that is asked for.
+	ReasonServiceNotFound = "ServiceNotFound"
 	// ReasonResolved: every reference is resolved.
 	ReasonResolved = "Resolved"
 	// ReasonSecretNotFound: a Secret does not exist.

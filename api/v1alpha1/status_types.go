@@ -108,14 +108,14 @@ type ServerState struct {
 	// +required
 	// +kubebuilder:validation:MaxLength=63
 	ServerPool string `json:"serverPool,omitempty"`
-	// name is the name of the server.
+	// name is the name of the server; of a Service's pod, the pod's name.
 	// +required
-	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:MaxLength=253
 	Name string `json:"name,omitempty"`
 	// health is the verdict of the checks.
 	// +optional
 	Health Health `json:"health,omitempty"`
-	// state is what the administrator wants of the server: Active.
+	// state is what the administrator wants of the server: Active, Drain or Maintenance.
 	// +optional
 	// +kubebuilder:validation:MaxLength=32
 	State string `json:"state,omitempty"`

@@ -52,7 +52,7 @@ type runner struct {
 	lost     string
 }
 
-// follow watches balancers, nodes and the release mark, and carries out what changes, until ctx
+// follow watches balancers, nodes, the release mark and the Services that balancers name, and carries out what changes, until ctx
 // ends.
 func (r *runner) follow(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
@@ -66,6 +66,11 @@ func (r *runner) follow(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	services, err := NewServices(r.config, r.log, func() { notify(changed) })
+	if err != nil {
+		return err
+	}
+	defer services.Close()
 	var reporting sync.WaitGroup
 	defer reporting.Wait()
 	defer cancel()
@@ -73,7 +78,7 @@ func (r *runner) follow(ctx context.Context) error {
 	tick := time.NewTicker(refresh)
 	defer tick.Stop()
 	for {
-		if err := r.update(ctx, store, api); err != nil && ctx.Err() == nil {
+		if err := r.update(ctx, store, api, services); err != nil && ctx.Err() == nil {
 			r.log.Error(err, "the change is not carried out in full, it will be tried again")
 			time.AfterFunc(time.Second, func() { notify(changed) })
 		}

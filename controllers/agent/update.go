@@ -19,7 +19,7 @@ import (
 )
 
 // update reads what the API server shows and hands it on.
-func (r *runner) update(ctx context.Context, store client.Reader, api client.Client) error {
+func (r *runner) update(ctx context.Context, store client.Reader, api client.Client, services *Services) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	seen, err := r.look(ctx, store, api)
@@ -31,9 +31,12 @@ func (r *runner) update(ctx context.Context, store client.Reader, api client.Cli
 	if u.Nodes, err = nodes(ctx, store); err != nil {
 		return err
 	}
-	if u.Secrets, err = r.secrets(ctx, api, r.ours(next.balancers, u.Nodes)); err != nil {
+	ours := r.ours(next.balancers, u.Nodes)
+	if u.Secrets, err = r.secrets(ctx, api, ours); err != nil {
 		return err
 	}
+	services.Watch(referenced(next.balancers, ours))
+	u.Endpoints = services.Endpoints()
 	released, err := r.releaseMark(ctx, store)
 	if err != nil {
 		return err
@@ -116,6 +119,16 @@ func (r *runner) ours(balancers []*v1alpha1.TruePACSBalancer, nodes []translate.
 		}
 	}
 	return list
+}
+
+// referenced are the Services to watch: those that this node needs as a server, and all of the
+// balancers whose director it may be.
+func referenced(all, ours []*v1alpha1.TruePACSBalancer) []types.NamespacedName {
+	var out []types.NamespacedName
+	for _, b := range all {
+		out = append(out, translate.ServiceRefs(b, has(ours, b))...)
+	}
+	return out
 }
 
 // secrets reads the Secrets that balancers name.

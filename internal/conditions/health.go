@@ -15,6 +15,8 @@ type tally struct {
 	order []serverKey
 	// worst is the worst state of each server over the services that use it.
 	worst map[serverKey]v1alpha1.ServerState
+	// idle are servers in maintenance, which nobody checks and no condition counts.
+	idle []serverKey
 }
 
 // severity orders health from good to bad.
@@ -34,6 +36,10 @@ func newTally(services []v1alpha1.VirtualServiceStatus) tally {
 	for _, service := range services {
 		for _, state := range service.ServerStates {
 			key := serverKey{state.ServerPool, state.Name}
+			if state.State == string(v1alpha1.StateMaintenance) {
+				t.idle = append(t.idle, key)
+				continue
+			}
 			known, ok := t.worst[key]
 			if !ok {
 				t.order = append(t.order, key)
@@ -65,13 +71,15 @@ func (t tally) all() []v1alpha1.ServerState {
 	return out
 }
 
-// emptyPools are the pools whose every server is down.
+// emptyPools are the pools whose every server is down or in maintenance.
 func (t tally) emptyPools() []string {
 	left, pools := map[string]bool{}, []string{}
-	for _, key := range t.order {
+	for _, key := range slices.Concat(t.order, t.idle) {
 		if !slices.Contains(pools, key.pool) {
 			pools = append(pools, key.pool)
 		}
+	}
+	for _, key := range t.order {
 		if t.worst[key].Health != v1alpha1.HealthUnhealthy {
 			left[key.pool] = true
 		}
@@ -99,9 +107,14 @@ func (s *scope) noServerLeft(t tally) *verdict {
 	}
 	var lost []string
 	for _, pool := range pools {
-		lost = append(lost, fmt.Sprintf("Every server of pool %s is down%s.", pool, s.affected(pool)))
+		cause := "down"
+		if slices.ContainsFunc(t.idle, func(k serverKey) bool { return k.pool == pool }) {
+			cause = "down or in maintenance"
+		}
+		lost = append(lost, fmt.Sprintf("Every server of pool %s is %s%s.", pool, cause, s.affected(pool)))
 	}
-	return no(v1alpha1.ReasonNoServerLeft, "%s %s", strings.Join(lost, " "), s.describe(t.with(v1alpha1.HealthUnhealthy)))
+	text := strings.Join(lost, " ") + " " + s.describe(t.with(v1alpha1.HealthUnhealthy))
+	return no(v1alpha1.ReasonNoServerLeft, "%s", strings.TrimSpace(text))
 }
 
 // affected says who feels that a pool is empty.
@@ -168,12 +181,19 @@ func (s *scope) machines(states []v1alpha1.ServerState) int {
 	return len(seen)
 }
 
-// addressOf is the server's address in the spec.
+// addressOf is the server's address in the spec; a pod has none there and goes by its name.
 func (s *scope) addressOf(state v1alpha1.ServerState) string {
+	if p := s.poolOf(state.ServerPool); p != nil && p.ServiceRef != nil && !isFallback(p, state.Name) {
+		return "pod " + state.Name
+	}
 	for _, server := range s.serversOf(state.ServerPool) {
 		if server.Name == state.Name {
 			return server.Address
 		}
 	}
 	return "no longer in spec.serverPools"
+}
+
+func isFallback(p *v1alpha1.ServerPool, name string) bool {
+	return slices.ContainsFunc(p.FallbackServers, func(f v1alpha1.FallbackServer) bool { return f.Name == name })
 }

@@ -1,7 +1,9 @@
 package conditions
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/truepacs/balancer/api/v1alpha1"
@@ -28,6 +30,7 @@ func (s *scope) serverStates(service *v1alpha1.VirtualService, view *director) [
 			state, ok := seen[key]
 			if !ok {
 				state = s.unseenServer(key, view)
+				state.State = cmp.Or(string(server.State), state.State)
 			}
 			out = append(out, s.withDisagreement(service.Name, state, view))
 		}
@@ -67,10 +70,24 @@ func poolsOf(service *v1alpha1.VirtualService) []string {
 	return pools
 }
 
+// serversOf are the servers of a pool and then its fallback servers; the pods of a Service are
+// known to the directors alone.
 func (s *scope) serversOf(pool string) []v1alpha1.Server {
+	p := s.poolOf(pool)
+	if p == nil {
+		return nil
+	}
+	out := slices.Clone(p.Servers)
+	for _, f := range p.FallbackServers {
+		out = append(out, f.Server)
+	}
+	return out
+}
+
+func (s *scope) poolOf(name string) *v1alpha1.ServerPool {
 	for i := range s.spec.ServerPools {
-		if s.spec.ServerPools[i].Name == pool {
-			return s.spec.ServerPools[i].Servers
+		if s.spec.ServerPools[i].Name == name {
+			return &s.spec.ServerPools[i]
 		}
 	}
 	return nil
@@ -79,7 +96,7 @@ func (s *scope) serversOf(pool string) []v1alpha1.Server {
 func (s *scope) unseenServer(key serverKey, view *director) v1alpha1.ServerState {
 	reason, message := s.unseen(view)
 	return v1alpha1.ServerState{
-		ServerPool: key.pool, Name: key.server, Health: v1alpha1.HealthUnknown, State: "Active",
+		ServerPool: key.pool, Name: key.server, Health: v1alpha1.HealthUnknown, State: string(v1alpha1.StateActive),
 		Reason: reason, Message: shorten(message, maxServerMessage),
 	}
 }

@@ -92,6 +92,9 @@ type Update struct {
 	// Nodes are all nodes of the cluster; empty on a plain host.
 	Nodes   []translate.NodeInfo
 	Secrets map[types.NamespacedName]translate.Secret
+	// Endpoints are those of the Services that the balancers name, see translate.ServiceRefs;
+	// none on a plain host.
+	Endpoints map[types.NamespacedName][]translate.ServiceEndpoint
 	// Origin is remembered with the balancers.
 	Origin string
 }
@@ -135,7 +138,7 @@ func (n *Node) translate(u Update, network Network) translate.Result {
 		Node: translate.Node{
 			Name: n.cfg.Name, Mode: n.cfg.Mode, Interfaces: network.Interfaces, Gateways: network.Gateways,
 		},
-		Nodes: u.Nodes, APIServers: n.cfg.APIServers, Balancers: u.Balancers, Secrets: u.Secrets,
+		Nodes: u.Nodes, APIServers: n.cfg.APIServers, Balancers: u.Balancers, Secrets: u.Secrets, Endpoints: u.Endpoints,
 		Previous: n.kept, Marks: n.cfg.Marks, Now: time.Now(),
 	})
 }

@@ -105,9 +105,15 @@ func serverStates(s translate.ServiceResult, verdicts map[string]model.Verdict) 
 	var list []v1alpha1.ServerState
 	for _, server := range s.Servers {
 		v := verdicts[server.Target]
-		state := v1alpha1.ServerState{ServerPool: server.Pool, Name: server.Name, State: "Active", Health: health(v)}
+		state := v1alpha1.ServerState{ServerPool: server.Pool, Name: server.Name, State: string(v1alpha1.StateActive), Health: health(v)}
+		if server.State != model.Active {
+			state.State = string(server.State)
+		}
 		if !v.Healthy {
 			state.Reason, state.Message = v.Reason, v.Message
+		}
+		if server.Target == "" {
+			state.Reason, state.Message = string(v1alpha1.StateMaintenance), "No checks and no connections: the spec says state: Maintenance."
 		}
 		list = append(list, state)
 	}

@@ -60,11 +60,15 @@ func TestProgrammed(t *testing.T) {
 		"older revision":  {func(in *Input) { in.Observed.Revision = 2 }, "Unknown/Pending", "Unknown/Pending", "Unknown/Pending"},
 		"address refused": {refuse("ns/radiology/main"), "False/KernelRefused", "False/KernelRefused", "False/KernelRefused"},
 		"service refused": {refuse("ns/radiology/dicom"), "False/KernelRefused", "True/Programmed", "False/KernelRefused"},
-		"failure":         {func(in *Input) { in.Observed.Failure = errors.New("x") }, "False/KernelRefused", "False/KernelRefused", "False/KernelRefused"},
-		"no proxy":        {func(in *Input) { in.Observed.Proxy.Connected = false }, "True/Programmed", "False/ProxyMissing", "False/ProxyMissing"},
-		"proxy refuses":   {func(in *Input) { in.Observed.Proxy.Refused = "y" }, "True/Programmed", "False/ProxyRefused", "False/ProxyRefused"},
-		"proxy is late":   {func(in *Input) { in.Observed.Proxy.Current = false }, "True/Programmed", "Unknown/Pending", "Unknown/Pending"},
-		"last good":       {func(in *Input) { in.Result.Services[0].KeptLastGood = true }, "False/KeptLastGood", "True/Programmed", "False/KeptLastGood"},
+		"group refused": {func(in *Input) {
+			in.Result.Services[0].ModelKey = "ns/radiology/@pacs"
+			refuse("ns/radiology/@pacs")(in)
+		}, "False/KernelRefused", "True/Programmed", "False/KernelRefused"},
+		"failure":       {func(in *Input) { in.Observed.Failure = errors.New("x") }, "False/KernelRefused", "False/KernelRefused", "False/KernelRefused"},
+		"no proxy":      {func(in *Input) { in.Observed.Proxy.Connected = false }, "True/Programmed", "False/ProxyMissing", "False/ProxyMissing"},
+		"proxy refuses": {func(in *Input) { in.Observed.Proxy.Refused = "y" }, "True/Programmed", "False/ProxyRefused", "False/ProxyRefused"},
+		"proxy is late": {func(in *Input) { in.Observed.Proxy.Current = false }, "True/Programmed", "Unknown/Pending", "Unknown/Pending"},
+		"last good":     {func(in *Input) { in.Result.Services[0].KeptLastGood = true }, "False/KeptLastGood", "True/Programmed", "False/KeptLastGood"},
 		"not accepted": {func(in *Input) {
 			in.Result.Services[0].Conditions = []translate.Condition{{Type: "Accepted", Status: "False", Reason: "PortConflict", Message: "m"}}
 		}, "False/PortConflict", "True/Programmed", "False/PortConflict"},
@@ -119,5 +123,19 @@ func TestTransitionTimeStaysWhileStatusStays(t *testing.T) {
 	in.Previous, in.Now = first, in.Now.Add(time.Hour)
 	if got := Build(in).Conditions[0].LastTransitionTime; !got.Equal(&first.Conditions[0].LastTransitionTime) {
 		t.Errorf("time moved to %v", got)
+	}
+}
+
+func TestStatesAreThoseOfTheSpec(t *testing.T) {
+	in := goodInput()
+	in.Result.Services[0].Servers = []translate.ServerResult{
+		{Pool: "archive", Name: "a", Target: "t/a", State: model.Drain}, {Pool: "archive", Name: "m", State: model.Maintenance},
+	}
+	states := Build(in).VirtualServices[0].ServerStates
+	if s := states[0]; s.State != "Drain" || s.Health != v1alpha1.HealthHealthy {
+		t.Errorf("a server that is drained: %+v", s)
+	}
+	if s := states[1]; s.State != "Maintenance" || s.Health != v1alpha1.HealthUnknown || s.Reason != "Maintenance" || s.Message == "" {
+		t.Errorf("a server in maintenance: %+v", s)
 	}
 }

@@ -66,11 +66,13 @@ func (in Input) addressRefused(translate.ServiceResult) *metav1.Condition {
 	return nil
 }
 
-// refused: kernel or proxy refused the service.
+// refused: kernel or proxy refused the service, or the persistence group that it is in.
 func (in Input) refused(s translate.ServiceResult) *metav1.Condition {
-	if item := in.Observed.Refused[s.Key]; item != nil {
-		c := programmedFalse(item.Reason, "Service "+s.Name+": "+item.Err.Error())
-		return &c
+	for _, key := range []string{s.Key, s.ModelKey} {
+		if item := in.Observed.Refused[key]; item != nil {
+			c := programmedFalse(item.Reason, "Service "+s.Name+": "+item.Err.Error())
+			return &c
+		}
 	}
 	return nil
 }

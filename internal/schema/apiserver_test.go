@@ -3,6 +3,7 @@ package schema_test
 import (
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -106,9 +107,9 @@ func refused(err error) bool {
 // biggestIsAccepted: what the bounds of the lists allow must not exceed the server's budget for
 // rules (PerCallLimit and RuntimeCELCostBudget of k8s.io/apiserver).
 func biggestIsAccepted(t *testing.T, s server) {
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
-	for _, mode := range []string{"L4DR", "L7SNAT"} {
+	for _, mode := range []string{"L4DR", "L4NAT", "L7SNAT"} {
 		if err := s.create(ctx, biggest(mode)); err != nil {
 			t.Errorf("%s: %.600v", mode, err)
 		}
@@ -119,10 +120,16 @@ func biggestIsAccepted(t *testing.T, s server) {
 func biggest(mode string) block {
 	var pools, services list
 	for i := range 64 {
-		pools = append(pools, block{"name": fmt.Sprint("p", i), "servers": manyServers(64), "healthChecks": badspecs.Checks(4)})
+		p := block{"name": fmt.Sprint("p", i), "servers": manyServers("s", 64), "healthChecks": badspecs.Checks(4), "fallbackServers": manyServers("f", 64)}
+		if mode == "L7SNAT" && i == 63 {
+			p = block{"name": "p63", "servers": plainServers(64), "healthChecks": badspecs.Checks(4)}
+		}
+		pools = append(pools, p)
 		services = append(services, bigService(mode, i))
 	}
-	return badspecs.Object(badspecs.Edits{"spec": block{"virtualIPs": badspecs.ManyVIPs(16), "serverPools": pools, "virtualServices": services}})
+	vips := badspecs.ManyVIPs(16)
+	vips[15].(block)["address"] = "2001:db8::64"
+	return badspecs.Object(badspecs.Edits{"spec": block{"virtualIPs": vips, "serverPools": pools, "virtualServices": services}})
 }
 
 func bigService(mode string, i int) block {
@@ -130,16 +137,41 @@ func bigService(mode string, i int) block {
 	for _, v := range badspecs.ManyVIPs(16) {
 		svc["virtualIPs"] = append(svc["virtualIPs"].(list), v.(block)["name"])
 	}
-	if mode == "L7SNAT" {
+	if mode != "L7SNAT" {
+		svc["portRanges"] = manyRanges(16)
+		svc["layer4"] = block{"persistence": block{"clientPrefixLength": int64(64), "group": "all"}}
+	} else {
 		svc["layer7"] = block{"application": "HTTP", "http": block{"routes": manyRoutes(64)}}
 	}
 	return svc
 }
 
-func manyServers(n int) list {
+// manyServers are of both families.
+func manyServers(name string, n int) list {
 	var out list
 	for i := range n {
-		out = append(out, block{"name": fmt.Sprint("s", i), "address": fmt.Sprint("10.0.0.", i+1)})
+		address := fmt.Sprint("10.0.0.", i+1)
+		if i%2 == 1 {
+			address = fmt.Sprintf("2001:db8:aaaa:bbbb:cccc:dddd:eeee:%x", 0x1000+i)
+		}
+		out = append(out, block{"name": fmt.Sprint(strings.Repeat(name, 60), i), "address": address, "maxConnections": int64(9), "minConnections": int64(1)})
+	}
+	return out
+}
+
+func plainServers(n int) list {
+	out := manyServers("s", n)
+	for _, server := range out {
+		delete(server.(block), "maxConnections")
+		delete(server.(block), "minConnections")
+	}
+	return out
+}
+
+func manyRanges(n int) list {
+	var out list
+	for i := range n {
+		out = append(out, block{"first": int64(20000 + 10*i), "last": int64(20009 + 10*i)})
 	}
 	return out
 }

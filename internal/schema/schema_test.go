@@ -163,3 +163,13 @@ func TestValidateFromSeveralGoroutines(t *testing.T) {
 	}
 	wg.Wait()
 }
+
+// maxDefinition is a fifth of what etcd takes for an object (1.5 MB), and less than what kubectl
+// apply can put into an annotation (256 KiB).
+const maxDefinition = 200 << 10
+
+func TestDefinitionIsSmall(t *testing.T) {
+	if n := len(bases.TruePACSBalancers()); n > maxDefinition {
+		t.Errorf("the definition has %d bytes, at most %d are wanted", n, maxDefinition)
+	}
+}

@@ -88,6 +88,10 @@ func patternWords(pattern string) string {
 		return "write lower-case letters, digits and hyphens, with a letter or digit at both ends, for example pacs-a"
 	case `^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$`:
 		return "write lower-case letters, digits, hyphens and dots, with a letter or digit at both ends, for example lb1"
+	case `^[a-z0-9][a-z0-9._-]{0,62}$`:
+		return "write the name of a file, of lower-case letters, digits, dots, hyphens and underscores and with no slash, for example check-archive.sh"
+	case `^[ -~]+$`:
+		return "write printable ASCII in one line, for example ping"
 	case `^[^/\s:]+$`:
 		return "write the name of a network interface, without slash, colon or space, for example eth0"
 	case `^/[!-"$->@-~]*$`:

@@ -54,7 +54,7 @@ func (o *occupied) addNodes(in Input) {
 				continue
 			}
 			o.nodes[p.Addr()] = in.Node.Name
-			if p.Addr().Is4() && p.Bits() < 31 {
+			if p.Addr().BitLen()-p.Bits() > 1 {
 				o.networks = append(o.networks, p.Masked())
 			}
 		}
@@ -84,9 +84,9 @@ func heldBefore(previous map[string]Kept) map[netip.Addr]bool {
 
 func (o *occupied) addBalancer(b *balancer) {
 	for _, p := range b.obj.Spec.ServerPools {
-		for _, s := range p.Servers {
-			if a, err := netip.ParseAddr(s.Address); err == nil {
-				o.servers[a] = append(o.servers[a], serverAt{b, p.Name, s.Name})
+		for _, m := range members(&p) {
+			if a, err := netip.ParseAddr(m.Address); err == nil {
+				o.servers[a] = append(o.servers[a], serverAt{b, p.Name, m.Name})
 			}
 		}
 	}
@@ -126,10 +126,10 @@ func findVIP(obj *v1alpha1.TruePACSBalancer, name string) *v1alpha1.VirtualIP {
 // resolveVIP checks an address and, on its director, finds the interface for it.
 func (r *run) resolveVIP(b *balancer, v *v1alpha1.VirtualIP) (HeldAddress, *Refusal) {
 	held := HeldAddress{Name: v.Name}
-	addr, err := netip.ParseAddr(v.Address)
-	if err != nil || !addr.Is4() || !addr.IsGlobalUnicast() {
+	addr, ok := usable(v.Address)
+	if !ok {
 		return held, refusef(v1alpha1.ReasonInvalidField,
-			"spec.virtualIPs[%s].address %q is not a usable IPv4 address: write a free address of the clients' or the servers' network, for example 192.0.2.100", v.Name, clip(v.Address))
+			"spec.virtualIPs[%s].address %q is not a usable IPv4 or IPv6 address: write a free address of the clients' or the servers' network in canonical form, for example 192.0.2.100 or 2001:db8::64", v.Name, clip(v.Address))
 	}
 	held.Address = addr
 	if refusal := r.occupied.refuseVIP(b, v.Name, addr); refusal != nil || !b.active {
@@ -138,6 +138,12 @@ func (r *run) resolveVIP(b *balancer, v *v1alpha1.VirtualIP) (HeldAddress, *Refu
 	var refusal *Refusal
 	held.Interface, refusal = chooseInterface(r.in.Node, v, addr)
 	return held, refusal
+}
+
+// usable reads a unicast address in canonical form without zone.
+func usable(text string) (netip.Addr, bool) {
+	addr, err := netip.ParseAddr(text)
+	return addr, err == nil && addr.IsGlobalUnicast() && !addr.Is4In6() && addr.Zone() == "" && addr.String() == text
 }
 
 // refuseVIP refuses an address that somebody else has.
@@ -156,7 +162,7 @@ func (o *occupied) refuseVIP(b *balancer, name string, addr netip.Addr) *Refusal
 		}
 	}
 	for _, n := range o.networks {
-		if n.Addr() == addr || lastOf(n) == addr {
+		if n.Addr() == addr || (n.Addr().Is4() && lastOf(n) == addr) {
 			return refusef(v1alpha1.ReasonInvalidField, "spec.virtualIPs[%s].address %s is the first or last address of network %s, which no host may have: %s", name, addr, n, instead)
 		}
 	}

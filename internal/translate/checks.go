@@ -1,6 +1,7 @@
 package translate
 
 import (
+	"net/netip"
 	"time"
 
 	"github.com/truepacs/balancer/api/v1alpha1"
@@ -18,9 +19,9 @@ const (
 )
 
 // checksOf are the checks of one server with all defaults; servicePort is the first port of the
-// first service that uses the pool.
-func checksOf(p *v1alpha1.ServerPool, s *v1alpha1.Server, servicePort uint16) []model.Check {
-	port := serverPort(p, s)
+// first service that uses the pool, vips are the virtual IPs of all that do.
+func checksOf(p *v1alpha1.ServerPool, m *member, servicePort uint16, vips []netip.Addr) []model.Check {
+	port := serverPort(p, &m.Server)
 	if port == 0 {
 		port = servicePort
 	}
@@ -29,7 +30,29 @@ func checksOf(p *v1alpha1.ServerPool, s *v1alpha1.Server, servicePort uint16) []
 	}
 	out := make([]model.Check, 0, len(p.HealthChecks))
 	for i := range p.HealthChecks {
-		out = append(out, checkOf(&p.HealthChecks[i], port))
+		h := &p.HealthChecks[i]
+		check := checkOf(h, port)
+		if h.Via == v1alpha1.ViaVirtualIP {
+			out = append(out, throughVIPs(check, m, vips)...)
+			continue
+		}
+		out = append(out, check)
+	}
+	return out
+}
+
+// throughVIPs is a check once for each virtual IP of the server's family. A server that gets no
+// packets to virtual IPs, a fallback server with a mode of its own, is checked at its own address.
+func throughVIPs(c model.Check, m *member, vips []netip.Addr) []model.Check {
+	var out []model.Check
+	for _, vip := range vips {
+		if m.forwarding(model.DirectRouting) == model.DirectRouting && vip.Is6() == m.addr().Is6() {
+			c.Via, c.VirtualIP = model.ViaVirtualIP, vip
+			out = append(out, c)
+		}
+	}
+	if len(out) == 0 {
+		return []model.Check{c}
 	}
 	return out
 }
@@ -50,6 +73,16 @@ func checkOf(h *v1alpha1.HealthCheck, port uint16) model.Check {
 		c.HTTP = httpCheck(h.HTTP)
 	case v1alpha1.HealthCheckDICOMEcho:
 		c.DICOM = dicomCheck(h.DICOMEcho)
+	case v1alpha1.HealthCheckExternal:
+		c.External = &model.ExternalCheck{}
+		if h.External != nil {
+			c.External.Name = h.External.Name
+		}
+	case v1alpha1.HealthCheckAgent:
+		c.Agent = &model.AgentCheck{}
+		if h.Agent != nil {
+			c.Agent.Send, c.Port = h.Agent.Send, uint16(h.Agent.Port)
+		}
 	default:
 		c.Type = model.CheckTCP
 	}

@@ -16,7 +16,7 @@ const maxShown = 3
 // conditions of one service: Accepted and ResolvedRefs.
 func (s *service) conditions() []Condition {
 	return []Condition{
-		s.condition(v1alpha1.ConditionAccepted, v1alpha1.ReasonAccepted, "The spec is accepted."),
+		s.condition(v1alpha1.ConditionAccepted, v1alpha1.ReasonAccepted, "The spec is accepted."+notes(s.advice)),
 		s.condition(v1alpha1.ConditionResolvedRefs, v1alpha1.ReasonResolved, s.resolved()),
 	}
 }
@@ -37,6 +37,14 @@ func (s *service) condition(kind, good, message string) Condition {
 	}
 	c.Message = join(texts) + ". " + s.fate()
 	return c
+}
+
+// notes says what is worth knowing although nothing is refused.
+func notes(advice []string) string {
+	if len(advice) == 0 {
+		return ""
+	}
+	return " Note: " + join(advice) + "."
 }
 
 // unseen: only the director reads Secrets.
@@ -70,13 +78,20 @@ func (s *service) resolved() string {
 	case s.namesSecrets():
 		return "Every Secret that the spec names exists and is usable."
 	}
+	if s.namesServices() {
+		return "Every Service that the spec names has the port that is asked for."
+	}
 	return "The spec names no Secret."
 }
 
 // conditions of a balancer sum up those of its services.
 func (b *balancer) conditions() []Condition {
+	advice := slices.Clone(b.advice)
+	for _, s := range b.services {
+		advice = append(advice, s.advice...)
+	}
 	out := []Condition{
-		b.condition(0, v1alpha1.ConditionAccepted, "The spec is accepted."+b.unused()),
+		b.condition(0, v1alpha1.ConditionAccepted, "The spec is accepted."+b.unused()+notes(distinct(advice))),
 		b.condition(1, v1alpha1.ConditionResolvedRefs, "Every Secret that the spec names exists and is usable."),
 	}
 	if b.refusal != nil {
@@ -88,7 +103,7 @@ func (b *balancer) conditions() []Condition {
 // condition sums up the index-th condition of all services: False counts more than Unknown.
 func (b *balancer) condition(index int, kind, message string) Condition {
 	var bad, unknown, notes []Condition
-	for _, s := range b.services {
+	for _, s := range b.all() {
 		c := s.conditions()[index]
 		switch {
 		case c.Status == metav1.ConditionFalse:
@@ -114,24 +129,34 @@ func (b *balancer) condition(index int, kind, message string) Condition {
 func (b *balancer) sum(kind string, found []Condition) Condition {
 	var texts []string
 	for _, c := range found {
-		if !slices.Contains(texts, c.Message) {
-			texts = append(texts, c.Message)
-		}
+		texts = append(texts, c.Message)
 	}
+	texts = distinct(texts)
 	c := found[0]
 	c.Type = kind
-	if c.Status == metav1.ConditionFalse && len(b.services) > 1 {
-		c.Message = fmt.Sprintf("%d of %d services: %s", len(found), len(b.services), join(texts))
+	if all := len(b.services) + len(b.gateways); c.Status == metav1.ConditionFalse && all > 1 {
+		c.Message = fmt.Sprintf("%d of %d services: %s", len(found), all, join(texts))
 		return c
 	}
 	c.Message = join(texts)
 	return c
 }
 
+// distinct drops texts that were there before.
+func distinct(texts []string) []string {
+	var out []string
+	for _, t := range texts {
+		if !slices.Contains(out, t) {
+			out = append(out, t)
+		}
+	}
+	return out
+}
+
 // unused names addresses that no service uses: they are not held.
 func (b *balancer) unused() string {
 	used := map[string]bool{}
-	for _, s := range b.services {
+	for _, s := range b.all() {
 		for _, name := range s.spec.VirtualIPs {
 			used[name] = true
 		}

@@ -34,6 +34,9 @@ type stepInput struct {
 	// SecretFiles are certificate and key in testdata/certs by namespace/name of the Secret;
 	// "absent" is a Secret that is not there.
 	SecretFiles map[string][]string `json:"secretFiles"`
+	// Services are the endpoints of Services by namespace/name; null is one of which there is
+	// nothing.
+	Services map[string][]translate.ServiceEndpoint `json:"services"`
 	// Restarted says that the agent has just started: its past comes from a disk, without keys.
 	Restarted bool `json:"restarted"`
 	// Forget says that the agent has no past.
@@ -49,7 +52,7 @@ type stepResult struct {
 
 func TestGolden(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.in.yaml")
-	if err != nil || len(files) < 25 {
+	if err != nil || len(files) < 70 {
 		t.Fatalf("%d golden inputs, %v", len(files), err)
 	}
 	for _, file := range files {
@@ -97,6 +100,7 @@ func play(t *testing.T, sc scenario) []stepResult {
 			t.Fatal(err)
 		}
 		in.Secrets = readSecrets(t, in.SecretFiles)
+		in.Endpoints = byNamespacedName(in.Services)
 		prepare(&in)
 		checkInputs(t, in.Input)
 		result := translateTwice(t, in.Input)
@@ -121,6 +125,9 @@ func forgetReplaced(t *testing.T, in *stepInput, raw json.RawMessage) {
 	}
 	if has["balancers"] != nil {
 		in.Balancers = nil
+	}
+	if has["services"] != nil {
+		in.Services = nil
 	}
 }
 
@@ -218,6 +225,15 @@ func byName(m map[types.NamespacedName]translate.BalancerResult) map[string]tran
 	out := map[string]translate.BalancerResult{}
 	for name, b := range m {
 		out[name.String()] = b
+	}
+	return out
+}
+
+func byNamespacedName(services map[string][]translate.ServiceEndpoint) map[types.NamespacedName][]translate.ServiceEndpoint {
+	out := map[types.NamespacedName][]translate.ServiceEndpoint{}
+	for name, endpoints := range services {
+		namespace, name, _ := strings.Cut(name, "/")
+		out[types.NamespacedName{Namespace: namespace, Name: name}] = endpoints
 	}
 	return out
 }

@@ -24,6 +24,10 @@ type Input struct {
 	// Secrets are the Secrets that were asked for, see SecretRefs. One that is missing here has
 	// not been read yet: its services wait.
 	Secrets map[types.NamespacedName]Secret `json:"-"`
+	// Endpoints are the endpoints of the Services that were asked for, see ServiceRefs. One that
+	// is missing here has not been read yet: what needs it waits. An empty list that is not nil
+	// is a Service without endpoints, nil one of which nothing is there.
+	Endpoints map[types.NamespacedName][]ServiceEndpoint `json:"-"`
 	// Previous is Result.Kept of the last translation, by service key.
 	Previous map[string]Kept `json:"previous,omitempty"`
 	// Marks is the range of firewall marks; zero: DefaultMarks.
@@ -87,6 +91,21 @@ type Secret struct {
 	KeyPEM []byte `json:"keyPEM,omitempty"`
 }
 
+// ServiceEndpoint is an endpoint of a Service, from its EndpointSlices.
+type ServiceEndpoint struct {
+	// Name is the name of the pod; empty: the endpoint is no pod.
+	Name string `json:"name,omitempty"`
+	// Address is its address; a pod with two has two endpoints.
+	Address netip.Addr `json:"address"`
+	// Ports are the ports by name; a Service with one port may leave its name empty.
+	Ports map[string]uint16 `json:"ports,omitempty"`
+	// Ready: it may have new connections.
+	Ready bool `json:"ready,omitempty"`
+	// Serving and Terminating: it ends and still serves what it has.
+	Serving     bool `json:"serving,omitempty"`
+	Terminating bool `json:"terminating,omitempty"`
+}
+
 // Kept is the last good state of one service on one node: what it takes to program it again
 // although its spec has turned bad. It is plain JSON; with WithoutKeys it may go to a disk.
 type Kept struct {
@@ -96,11 +115,23 @@ type Kept struct {
 	Addresses []HeldAddress `json:"addresses,omitempty"`
 	// Ports are the service's ports in the order of its spec.
 	Ports []uint16 `json:"ports,omitempty"`
-	// Layer4 is the kernel's side of the service without its servers; nil: not layer 4.
+	// PortRanges are the service's ranges of ports.
+	PortRanges []model.PortRange `json:"portRanges,omitempty"`
+	// Group is the persistence group of the service; empty: none.
+	Group string `json:"group,omitempty"`
+	// DrainTimeout is how long the connections of a server in state Drain may go on; 0: no
+	// limit.
+	DrainTimeout time.Duration `json:"drainTimeout,omitempty"`
+	// FailbackHoldDown is how long a server with a greater weight must have been healthy.
+	FailbackHoldDown time.Duration `json:"failbackHoldDown,omitempty"`
+	// Layer4 is the kernel's side of the service without its servers, for both families: render
+	// makes one of each. Persistence.PrefixLength is 0 for the default of the family. nil: not
+	// layer 4.
 	Layer4 *model.VirtualService `json:"layer4,omitempty"`
 	// Layer7 are the listeners of the service, one per address and port.
 	Layer7 []model.Listener `json:"layer7,omitempty"`
-	// Pools are the pools behind the service, the default one first.
+	// Pools are the pools behind the service, the default one first; of a Service, with the
+	// servers that it had.
 	Pools []v1alpha1.ServerPool `json:"pools,omitempty"`
 	// RealServer is what the node accepts as a real server of the service.
 	RealServer []model.LoopbackVIP `json:"realServer,omitempty"`

@@ -23,7 +23,7 @@ func chooseInterface(node Node, v *v1alpha1.VirtualIP, addr netip.Addr) (string,
 			"spec.virtualIPs[%s].interfaces names %s, and node %s has none of them: write one of its interfaces (%s)",
 			v.Name, some(v.Interfaces), node.Name, interfaceText(node))
 	}
-	if name := facing(node, addr, 31); name != "" {
+	if name := facing(node, addr); name != "" {
 		return name, nil
 	}
 	return "", refusef(v1alpha1.ReasonInterfaceNotFound,
@@ -31,12 +31,12 @@ func chooseInterface(node Node, v *v1alpha1.VirtualIP, addr netip.Addr) (string,
 		node.Name, v.Name, addr, v.Name, interfaceText(node))
 }
 
-// facing returns the interface with the longest prefix, of at most maxBits, that holds addr.
-func facing(node Node, addr netip.Addr, maxBits int) string {
+// facing returns the interface with the longest prefix, of more than one address, that holds addr.
+func facing(node Node, addr netip.Addr) string {
 	best, bestBits, bestUp := "", -1, false
 	for _, i := range sortedInterfaces(node) {
 		for _, p := range i.Addresses {
-			if !p.Contains(addr) || p.Bits() > maxBits || p.Addr().IsLoopback() {
+			if !p.Contains(addr) || p.IsSingleIP() || p.Addr().IsLoopback() {
 				continue
 			}
 			if (i.Up && !bestUp) || (i.Up == bestUp && p.Bits() > bestBits) {
@@ -71,7 +71,7 @@ func interfaceText(node Node) string {
 	for _, i := range sortedInterfaces(node) {
 		var networks []string
 		for _, p := range i.Addresses {
-			if p.Addr().Is4() && p.Bits() < 32 {
+			if !p.IsSingleIP() && !p.Addr().IsLinkLocalUnicast() {
 				networks = append(networks, p.Masked().String())
 			}
 		}

@@ -10,7 +10,7 @@ import (
 // it programmed before if that is refused.
 func (r *run) keepLastGood() {
 	for _, b := range r.balancers {
-		for _, s := range b.services {
+		for _, s := range b.all() {
 			if len(s.refusals) == 0 {
 				r.program(s)
 			} else {
@@ -61,11 +61,18 @@ func (k *Kept) empty() bool {
 
 // followPools replaces the pools of a kept state by those of the spec where they still fit: the
 // service speaks what it spoke and the servers listen where they did. A service that changes to
-// another mode or application changes its servers' ports with it.
+// another mode or application changes its servers' ports with it. Servers that nobody has settled
+// a claim to are not taken in.
 func (s *service) followPools(k *Kept) {
 	if !s.speaksLike(k) {
 		return
 	}
+	before := *k
+	defer func() {
+		if !before.hasServersOf(*k) {
+			k.Pools = before.Pools
+		}
+	}()
 	k.Pools = slices.Clone(k.Pools)
 	for i := range k.Pools {
 		for j := range s.wanted.Pools {
@@ -76,21 +83,31 @@ func (s *service) followPools(k *Kept) {
 	}
 }
 
-func (s *service) speaksLike(k *Kept) bool {
-	if s.spec.Mode == v1alpha1.ModeL4DR || len(k.Layer7) == 0 {
-		return s.spec.Mode == v1alpha1.ModeL4DR && k.Layer4 != nil
+// hasServersOf tells whether a state claims all servers that another one claims.
+func (k *Kept) hasServersOf(other Kept) bool {
+	mine := ground{}
+	for _, e := range demand(*k, false).Servers {
+		mine.take(e, 0)
 	}
-	return s.spec.Layer7 != nil && string(k.Layer7[0].Application) == string(s.spec.Layer7.Application)
+	return !slices.ContainsFunc(demand(other, false).Servers, func(e Endpoint) bool { return len(mine.free(e)) > 0 })
+}
+
+func (s *service) speaksLike(k *Kept) bool {
+	if k.Layer4 != nil {
+		return s.forwarding() == k.Layer4.Forwarding && protocol(s.spec.Protocol) == k.Layer4.Protocol
+	}
+	return len(k.Layer7) > 0 && s.spec.Mode == v1alpha1.ModeL7SNAT && s.spec.Layer7 != nil &&
+		string(k.Layer7[0].Application) == string(s.spec.Layer7.Application)
 }
 
 // samePorts tells whether the servers that are in both pools listen on the same ports.
 func samePorts(a, b *v1alpha1.ServerPool) bool {
 	ports := map[string]uint16{}
-	for i := range a.Servers {
-		ports[a.Servers[i].Name] = serverPort(a, &a.Servers[i])
+	for _, m := range members(a) {
+		ports[m.Name] = serverPort(a, &m.Server)
 	}
-	for i := range b.Servers {
-		if port, both := ports[b.Servers[i].Name]; both && port != serverPort(b, &b.Servers[i]) {
+	for _, m := range members(b) {
+		if port, both := ports[m.Name]; both && port != serverPort(b, &m.Server) {
 			return false
 		}
 	}

@@ -16,9 +16,9 @@ const defaultCookie = "TPSERVER"
 // buildLayer7 makes one listener for each address and port of a service in mode L7SNAT.
 func (r *run) buildLayer7(s *service) {
 	if s.spec.Mode != v1alpha1.ModeL7SNAT {
-		if s.spec.Mode != v1alpha1.ModeL4DR {
+		if s.forwarding() == "" {
 			s.refuse(refusef(v1alpha1.ReasonInvalidField,
-				"spec.virtualServices[%s].mode %q is not known: write L4DR or L7SNAT", s.spec.Name, clip(string(s.spec.Mode))))
+				"spec.virtualServices[%s].mode %q is not known: write L4DR, L4NAT, L4SNAT, L4Tunnel or L7SNAT", s.spec.Name, clip(string(s.spec.Mode))))
 		}
 		return
 	}

@@ -14,12 +14,13 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/truepacs/balancer/api/v1alpha1"
+	"github.com/truepacs/balancer/dataplane/model"
 	"github.com/truepacs/balancer/internal/testutil/mutate"
 	"github.com/truepacs/balancer/internal/translate"
 )
 
-// mutations of each sample; two samples make 5,000.
-const mutations = 2500
+// mutations of each sample; seven samples make 5,600.
+const mutations = 800
 
 // TestMutations throws mutations of the samples at the schema and at Translate. What the schema
 // takes is programmed or refused by a condition that says something, what worked before goes on,
@@ -29,13 +30,18 @@ func TestMutations(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, file := range []string{"radiology.yaml", "viewer.yaml"} {
+	for _, file := range []string{"radiology.yaml", "viewer.yaml", "l4-nat.yaml", "l4-snat.yaml", "l4-tunnel.yaml", "udp.yaml", "ipv6.yaml"} {
 		sample := readSample(t, file)
 		good, errs := v.Object(copied(t, sample))
 		if len(errs) > 0 {
 			t.Fatal(errs.ToAggregate())
 		}
 		past := translate.Translate(sampleInput(t, good, nil))
+		for _, c := range past.Balancers[types.NamespacedName{Namespace: good.Namespace, Name: good.Name}].Conditions {
+			if c.Status != "True" {
+				t.Fatalf("%s: the sample is refused: %+v", file, c)
+			}
+		}
 		var taken, refused int
 		for seed := range uint64(mutations) {
 			m := mutate.Object(sample, seed)
@@ -95,7 +101,8 @@ func good(conditions []translate.Condition) bool {
 func checkProgrammed(t *testing.T, what string, spec v1alpha1.VirtualService, s translate.ServiceResult, r translate.Result) {
 	t.Helper()
 	k := r.Kept[s.Key]
-	if s.KeptLastGood || len(k.Ports) != len(spec.Ports) || int32(k.Ports[0]) != spec.Ports[0] || len(s.Servers) == 0 {
+	same := len(k.Ports) == len(spec.Ports) && len(k.PortRanges) == len(spec.PortRanges) && (len(k.Ports) == 0 || int32(k.Ports[0]) == spec.Ports[0])
+	if s.KeptLastGood || !same || len(s.Servers) == 0 || (s.ModelKey == "") == (spec.Layer7 == nil) {
 		t.Errorf("%s: service %s is accepted and not programmed as its spec says: %+v", what, s.Name, s)
 	}
 }
@@ -112,7 +119,7 @@ func checkRefused(t *testing.T, what string, s translate.ServiceResult, in trans
 		return
 	}
 	now := r.Kept[s.Key]
-	if !s.KeptLastGood || !cmp.Equal(before.Ports, now.Ports) || len(now.Addresses) != len(before.Addresses) {
+	if !s.KeptLastGood || !cmp.Equal(before.Ports, now.Ports) || !cmp.Equal(before.PortRanges, now.PortRanges) || len(now.Addresses) != len(before.Addresses) {
 		t.Errorf("%s: the last good state of %s is lost: %+v", what, s.Name, now)
 	}
 }
@@ -127,50 +134,105 @@ func checkNode(t *testing.T, what string, in translate.Input, r translate.Result
 		}
 		held[v.Address] = true
 	}
-	taken := map[netip.AddrPort]string{}
-	claim := func(ap netip.AddrPort, key string) {
-		if taken[ap] != "" || !held[ap.Addr()] || ap.Port() == 0 {
-			t.Errorf("%s: %s of %s: taken by %q, held %v", what, ap, key, taken[ap], held[ap.Addr()])
+	taken := map[string]string{}
+	claim := func(ap netip.AddrPort, protocol model.Protocol, key string) {
+		at := ap.String() + string(protocol)
+		if taken[at] != "" || !held[ap.Addr()] || ap.Port() == 0 {
+			t.Errorf("%s: %s of %s: taken by %q, held %v", what, at, key, taken[at], held[ap.Addr()])
 		}
-		taken[ap] = key
+		taken[at] = key
 	}
-	marks := map[uint32]bool{}
-	targets := map[string]bool{}
+	targets := map[string]model.Target{}
 	for _, target := range append(slices.Clone(r.Node.Targets), r.Node.Proxy.Targets...) {
-		targets[target.Key] = len(target.Checks) > 0 && target.Checks[0].Port > 0 && target.Address.Is4()
-	}
-	for _, s := range r.Node.Services {
-		if marks[s.Mark] || s.Mark == 0 || len(s.Servers) == 0 {
-			t.Errorf("%s: service %+v", what, s)
-		}
-		marks[s.Mark] = true
-		for _, srv := range s.Servers {
-			if !targets[srv.Target] {
-				t.Errorf("%s: server %+v has no usable target", what, srv)
-			}
-		}
-		for _, addr := range s.Addresses {
-			for _, port := range s.Ports {
-				claim(netip.AddrPortFrom(addr, port), s.Key)
-			}
+		targets[target.Key] = target
+		if len(target.Checks) == 0 || target.Checks[0].Port == 0 {
+			t.Errorf("%s: target %+v cannot be checked", what, target)
 		}
 	}
+	checkServices(t, what, in, r, targets, claim)
 	checkProxy(t, what, r, targets, claim)
 }
 
-func checkProxy(t *testing.T, what string, r translate.Result, targets map[string]bool, claim func(netip.AddrPort, string)) {
+type claimFunc func(netip.AddrPort, model.Protocol, string)
+
+// checkServices: marks are distinct but for the families of one service, servers are of the
+// service's family and can be reached in their mode, nothing overlaps.
+func checkServices(t *testing.T, what string, in translate.Input, r translate.Result, targets map[string]model.Target, claim claimFunc) {
+	t.Helper()
+	type key struct {
+		mark uint32
+		ipv6 bool
+	}
+	marks, keys := map[key]bool{}, map[uint32]string{}
+	for _, s := range r.Node.Services {
+		at := key{s.Mark, s.IPv6()}
+		if marks[at] || s.Mark == 0 || (keys[s.Mark] != "" && keys[s.Mark] != s.Key) || len(s.Servers) == 0 {
+			t.Errorf("%s: service %+v", what, s)
+		}
+		marks[at], keys[s.Mark] = true, s.Key
+		for _, srv := range s.Servers {
+			checkServer(t, what, in, s, srv, targets)
+		}
+		for _, m := range s.Matches() {
+			claimAll(t, what, m, s, claim)
+		}
+		if p := s.Persistence; p != nil && (p.PrefixLength < 1 || p.PrefixLength > s.Addresses[0].BitLen() || s.OnePacket) {
+			t.Errorf("%s: persistence %+v of %s", what, p, s.Key)
+		}
+	}
+}
+
+func checkServer(t *testing.T, what string, in translate.Input, s model.VirtualService, srv model.RealServer, targets map[string]model.Target) {
+	t.Helper()
+	way := wayTo(srv.Forwarding, s.Forwarding)
+	keeps := way == model.DirectRouting || way == model.Tunnel
+	_, checked := targets[srv.Target]
+	switch {
+	case srv.Address.Is6() != s.IPv6(), keeps && srv.Port != 0, checked == (srv.State == model.Maintenance), srv.MinConnections > srv.MaxConnections:
+		t.Errorf("%s: server %+v of %s", what, srv, s.Key)
+	case way == model.DirectRouting && !slices.ContainsFunc(in.Node.Interfaces[0].Addresses, func(p netip.Prefix) bool { return p.Contains(srv.Address) }):
+		t.Errorf("%s: server %+v of %s is off the segment", what, srv, s.Key)
+	}
+}
+
+func wayTo(own, service model.Forwarding) model.Forwarding {
+	if own == "" {
+		return service
+	}
+	return own
+}
+
+func claimAll(t *testing.T, what string, m model.Match, s model.VirtualService, claim claimFunc) {
+	t.Helper()
+	for _, addr := range m.Addresses {
+		if addr.Is6() != s.IPv6() {
+			t.Errorf("%s: %s among the addresses of %s", what, addr, s.Key)
+		}
+		for _, port := range m.Ports {
+			claim(netip.AddrPortFrom(addr, port), m.Protocol, s.Key)
+		}
+		for _, r := range m.PortRanges {
+			// Ends and some ports between them: a range has up to 65535.
+			for port := int(r.First); port <= int(r.Last); port += max(1, int(r.Last-r.First)/64) {
+				claim(netip.AddrPortFrom(addr, uint16(port)), m.Protocol, s.Key)
+			}
+		}
+	}
+}
+
+func checkProxy(t *testing.T, what string, r translate.Result, targets map[string]model.Target, claim claimFunc) {
 	t.Helper()
 	pools := map[string]bool{}
 	for _, p := range r.Node.Proxy.Pools {
 		pools[p.Name] = len(p.Servers) > 0
 		for _, srv := range p.Servers {
-			if !targets[p.Name+"/"+srv.Name] {
+			if _, has := targets[p.Name+"/"+srv.Name]; !has {
 				t.Errorf("%s: server %s of pool %s has no usable target", what, srv.Name, p.Name)
 			}
 		}
 	}
 	for _, l := range r.Node.Proxy.Listeners {
-		claim(l.Address, l.Name)
+		claim(l.Address, model.TCP, l.Name)
 		for _, route := range l.Routes {
 			if !pools[route.Pool] || len(route.PathPrefixes) == 0 {
 				t.Errorf("%s: listener %s: route %+v", what, l.Name, route)
@@ -188,7 +250,7 @@ func sampleInput(t *testing.T, b *v1alpha1.TruePACSBalancer, previous map[string
 	return translate.Input{
 		Node: translate.Node{
 			Name: "lb1", Mode: translate.Host, Gateways: []netip.Addr{netip.MustParseAddr("192.0.2.1")},
-			Interfaces: []translate.Interface{{Name: "eth0", Up: true, Addresses: []netip.Prefix{netip.MustParsePrefix("192.0.2.2/24")}}},
+			Interfaces: []translate.Interface{{Name: "eth0", Up: true, Addresses: []netip.Prefix{netip.MustParsePrefix("192.0.2.2/24"), netip.MustParsePrefix("2001:db8::2/64")}}},
 		},
 		Balancers: []*v1alpha1.TruePACSBalancer{b},
 		Secrets:   map[types.NamespacedName]translate.Secret{{Namespace: b.Namespace, Name: "viewer-tls"}: pair},

@@ -41,13 +41,11 @@ type pools struct {
 func (p *pools) add(b *balancer, spec *v1alpha1.ServerPool) string {
 	pool := model.Pool{Name: b.key(spec.Name)}
 	var checks targets = map[string]model.Target{}
-	for i := range spec.Servers {
-		srv := realServerOf(&spec.Servers[i], "")
+	for _, m := range members(spec) {
 		pool.Servers = append(pool.Servers, model.PoolServer{
-			Name: srv.Name, Weight: srv.Weight,
-			Address: netip.AddrPortFrom(srv.Address, serverPort(spec, &spec.Servers[i])),
+			Name: m.Name, Weight: weightOf(&m), Address: netip.AddrPortFrom(m.addr(), serverPort(spec, &m.Server)),
 		})
-		target := targetOf(b, spec, &spec.Servers[i])
+		target := targetOf(b, spec, &m)
 		checks[target.Key] = target
 	}
 	if old, has := p.pools[pool.Name]; has && digest(old) != digest(pool) {
@@ -64,6 +62,14 @@ func (p *pools) add(b *balancer, spec *v1alpha1.ServerPool) string {
 	return pool.Name
 }
 
+// weightOf is a server's weight for the proxy, which gives new requests to nobody of weight 0.
+func weightOf(m *member) int {
+	if m.state() != model.Active {
+		return 0
+	}
+	return int(or(m.Weight, defaultWeight))
+}
+
 func (p *pools) sorted() []model.Pool {
 	return sortedBy(maps.Values(p.pools), func(p model.Pool) string { return p.Name })
 }
@@ -76,8 +82,8 @@ func (a *assembly) addLayer7(s *service, k *Kept, result *ServiceResult) []Serve
 		p := &k.Pools[i]
 		name := a.pools.add(s.owner, p)
 		names[s.owner.key(p.Name)] = name
-		for _, srv := range p.Servers {
-			out = append(out, ServerResult{Pool: p.Name, Name: srv.Name, Target: model.TargetKey(name, srv.Name)})
+		for _, m := range members(p) {
+			out = append(out, ServerResult{Pool: p.Name, Name: m.Name, State: m.state(), Target: model.TargetKey(name, m.Name)})
 		}
 	}
 	for _, l := range k.Layer7 {

@@ -2,7 +2,6 @@ package translate
 
 import (
 	"fmt"
-	"net/netip"
 
 	"github.com/truepacs/balancer/api/v1alpha1"
 )
@@ -19,12 +18,35 @@ func (r *run) buildPools(s *service) {
 				"spec.virtualServices[%s] names the pool %q, which is not in spec.serverPools: write the name of one of them, or add it", s.spec.Name, clip(name)))
 			continue
 		}
-		if refusal := r.refusePool(s.owner, p); refusal != nil {
+		p, refusal := r.buildPool(s, p)
+		if refusal != nil {
 			s.refuse(refusal)
 			continue
 		}
 		s.wanted.Pools = append(s.wanted.Pools, *p)
 	}
+}
+
+// buildPool resolves a pool and asks all rules about it.
+func (r *run) buildPool(s *service, p *v1alpha1.ServerPool) (*v1alpha1.ServerPool, *Refusal) {
+	for _, rule := range poolRules {
+		if refusal := rule(p); refusal != nil {
+			return nil, refusal
+		}
+	}
+	p, refusal := r.resolve(s, p)
+	if refusal != nil {
+		return nil, refusal
+	}
+	if refusal := r.refusePool(s.owner, p); refusal != nil {
+		return nil, refusal
+	}
+	for _, rule := range usageRules {
+		if refusal := rule(r, s, p); refusal != nil {
+			return nil, refusal
+		}
+	}
+	return p, nil
 }
 
 // poolNames are the pools of a service, each once: its own, then those of its routes.
@@ -67,21 +89,19 @@ func findPool(obj *v1alpha1.TruePACSBalancer, name string) *v1alpha1.ServerPool 
 // somebody's virtual IP.
 func (r *run) refusePool(b *balancer, p *v1alpha1.ServerPool) *Refusal {
 	seen := map[string]string{}
-	for _, srv := range p.Servers {
-		addr, err := netip.ParseAddr(srv.Address)
-		if err != nil || !addr.Is4() || !addr.IsGlobalUnicast() {
-			return refusef(v1alpha1.ReasonInvalidField,
-				"spec.serverPools[%s].servers[%s].address %q is not a usable IPv4 address: write the address the server has on the network, for example 192.0.2.11", p.Name, srv.Name, clip(srv.Address))
+	for _, m := range members(p) {
+		addr, ok := usable(m.Address)
+		if !ok {
+			return badField("%s.address %q is not a usable IPv4 or IPv6 address: write the address the server has on the network in canonical form, for example 192.0.2.11 or 2001:db8::11", m.where(p), clip(m.Address))
 		}
-		endpoint := fmt.Sprint(addr, serverPort(p, &srv))
+		endpoint := fmt.Sprint(addr, serverPort(p, &m.Server))
 		if other, twice := seen[endpoint]; twice {
-			return refusef(v1alpha1.ReasonInvalidField,
-				"spec.serverPools[%s]: servers %s and %s have the same address %s: remove one, or write its own address", p.Name, other, srv.Name, addr)
+			return badField("spec.serverPools[%s]: servers %s and %s have the same address %s: remove one, or write its own address", p.Name, other, m.Name, addr)
 		}
-		seen[endpoint] = srv.Name
+		seen[endpoint] = m.Name
 		if vip := r.occupied.refuseServer(b, addr); vip != nil {
 			return refusef(v1alpha1.ReasonAddressInUse,
-				"spec.serverPools[%s].servers[%s].address %s is a virtual IP of %s: write the server's own address", p.Name, srv.Name, addr, vip.name)
+				"%s.address %s is a virtual IP of %s: write the server's own address", m.where(p), addr, vip.name)
 		}
 	}
 	return nil

@@ -5,54 +5,53 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/truepacs/balancer/api/v1alpha1"
 	"github.com/truepacs/balancer/dataplane/model"
 )
 
-// buildRealServer finds out whether this node is itself a server of a direct-routing service: it
-// then has to accept the virtual IPs without answering ARP for them. The director needs no such
-// thing, its kernel delivers to itself.
+// buildRealServer finds out whether this node is itself a server that gets packets to the virtual
+// IPs, by direct routing or a tunnel: it then has to accept them without answering ARP or
+// neighbour solicitations for them. The director needs no such thing, its kernel delivers to
+// itself.
 func (r *run) buildRealServer(s *service) {
-	if s.spec.Mode != v1alpha1.ModeL4DR || s.owner.active || s.owner.director == "" {
+	if s.forwarding() == "" || s.owner.active || s.owner.director == "" {
 		return
 	}
-	link := r.ownInterface(s)
-	if link == "" {
-		return
+	links := r.ownInterfaces(s)
+	for _, addr := range slices.Concat(addressesOf(s.wanted), r.stillHeld(s)) {
+		if link := links[addr.Is6()]; link != "" {
+			s.wanted.RealServer = append(s.wanted.RealServer, model.LoopbackVIP{Address: addr, Interface: link})
+		}
 	}
-	for _, addr := range addressesOf(s.wanted) {
-		s.wanted.RealServer = append(s.wanted.RealServer, model.LoopbackVIP{Address: addr, Interface: link})
-	}
-	s.wanted.RealServer = append(s.wanted.RealServer, r.stillHeld(s, link)...)
 	s.wanted.RealServer = sortLoopback(s.wanted.RealServer)
 }
 
-// ownInterface is the interface that has the address of one of the service's servers; empty:
-// this node is none of them.
-func (r *run) ownInterface(s *service) string {
+// ownInterfaces are the interfaces that have the address of one of the service's servers, by
+// whether that is IPv6; empty: this node is none of them.
+func (r *run) ownInterfaces(s *service) map[bool]string {
+	out := map[bool]string{}
 	for i := range s.wanted.Pools {
-		for _, srv := range s.wanted.Pools[i].Servers {
-			if addr, err := netip.ParseAddr(srv.Address); err == nil {
-				if link := owning(r.in.Node, addr); link != "" {
-					return link
-				}
+		for _, m := range members(&s.wanted.Pools[i]) {
+			addr, err := netip.ParseAddr(m.Address)
+			if err != nil || out[addr.Is6()] != "" || !keepsDestination(m.forwarding(s.forwarding())) {
+				continue
 			}
+			out[addr.Is6()] = owning(r.in.Node, addr)
 		}
 	}
-	return ""
+	return out
 }
 
 // stillHeld are addresses that the director holds for the service although its spec has new
 // ones, because it refused them: the servers must go on accepting what clients still use.
-func (r *run) stillHeld(s *service, link string) []model.LoopbackVIP {
-	var out []model.LoopbackVIP
+func (r *run) stillHeld(s *service) []netip.Addr {
+	var out []netip.Addr
 	for _, v := range s.owner.obj.Status.VirtualIPs {
 		addr, err := netip.ParseAddr(v.Address)
 		if err != nil || v.ActiveNode == "" || v.ActiveNode == r.in.Node.Name || !slices.Contains(s.spec.VirtualIPs, v.Name) {
 			continue
 		}
 		if r.occupied.refuseVIP(s.owner, v.Name, addr) == nil {
-			out = append(out, model.LoopbackVIP{Address: addr, Interface: link})
+			out = append(out, addr)
 		}
 	}
 	return out

@@ -16,6 +16,7 @@ import (
 func (r *run) render() Result {
 	out := Result{Balancers: map[types.NamespacedName]BalancerResult{}, Kept: map[string]Kept{}}
 	r.setMarks()
+	timeouts := r.settleTimeouts()
 	a := newAssembly()
 	results := a.addAll(r.balancers)
 	for _, b := range r.balancers {
@@ -24,6 +25,8 @@ func (r *run) render() Result {
 		}
 		for _, s := range b.services {
 			result.Services = append(result.Services, results[s])
+		}
+		for _, s := range b.all() {
 			if k := cmp.Or(s.effective, s.past); k != nil {
 				out.Kept[s.key] = *k
 			}
@@ -33,37 +36,41 @@ func (r *run) render() Result {
 		out.Balancers[b.name] = result
 	}
 	out.Node = a.node()
+	out.Node.Timeouts = timeouts
 	return out
 }
 
 // stillHolds tells whether this node holds addresses of a balancer that names another director,
 // or none, by now.
 func (b *balancer) stillHolds() bool {
-	return slices.ContainsFunc(b.services, func(s *service) bool {
+	return slices.ContainsFunc(b.all(), func(s *service) bool {
 		return s.effective != nil && len(s.effective.Addresses) > 0
 	})
 }
 
-// setMarks gives the layer 4 services of this node their firewall marks.
+// setMarks gives the layer 4 services of this node their keys and firewall marks. The services of
+// a group share both.
 func (r *run) setMarks() {
 	used := map[string]uint32{}
-	for key, k := range r.in.Previous {
+	for _, k := range r.in.Previous {
 		if k.Layer4 != nil {
-			used[key] = k.Layer4.Mark
+			used[k.Layer4.Key] = k.Layer4.Mark
 		}
 	}
-	programmed := map[string]*service{}
+	var programmed []*service
+	keys := map[string]bool{}
 	for _, b := range r.balancers {
+		b.setKeys()
 		for _, s := range b.services {
 			if s.effective != nil && s.effective.Layer4 != nil {
-				programmed[s.key] = s
+				programmed = append(programmed, s)
+				keys[s.effective.Layer4.Key] = true
 			}
 		}
 	}
-	for key, mark := range marksFor(slices.Collect(maps.Keys(programmed)), used, r.in.Marks) {
-		layer4 := *programmed[key].effective.Layer4
-		layer4.Mark = mark
-		programmed[key].effective.Layer4 = &layer4
+	marks := marksFor(slices.Collect(maps.Keys(keys)), used, r.in.Marks)
+	for _, s := range programmed {
+		s.effective.Layer4.Mark = marks[s.effective.Layer4.Key]
 	}
 }
 
@@ -116,6 +123,7 @@ func (a *assembly) add(s *service) ServiceResult {
 	}
 	a.realServer = append(a.realServer, k.RealServer...)
 	if k.Layer4 != nil {
+		result.ModelKey = k.Layer4.Key
 		result.Servers = a.addLayer4(s, k)
 	}
 	if len(k.Layer7) > 0 {
@@ -126,7 +134,7 @@ func (a *assembly) add(s *service) ServiceResult {
 
 // holdAll adds the addresses of those services of a balancer that are kept, or of the others.
 func (a *assembly) holdAll(b *balancer, kept bool) {
-	for _, s := range b.services {
+	for _, s := range b.all() {
 		if s.effective == nil || s.kept != kept {
 			continue
 		}
@@ -149,23 +157,6 @@ func (a *assembly) hold(b *balancer, held HeldAddress) {
 	a.addresses[held.Address] = model.VirtualIP{Key: key, Address: held.Address, Interface: held.Interface}
 }
 
-func (a *assembly) addLayer4(s *service, k *Kept) []ServerResult {
-	svc := *k.Layer4
-	svc.Servers = nil
-	var out []ServerResult
-	for i := range k.Pools {
-		p := &k.Pools[i]
-		for j := range p.Servers {
-			target := a.targets.add(targetOf(s.owner, p, &p.Servers[j]))
-			svc.Servers = append(svc.Servers, realServerOf(&p.Servers[j], target))
-			out = append(out, ServerResult{Pool: p.Name, Name: p.Servers[j].Name, Target: target})
-		}
-	}
-	slices.SortFunc(svc.Servers, func(a, b model.RealServer) int { return a.Address.Compare(b.Address) })
-	a.services = append(a.services, svc)
-	return out
-}
-
 // addressesOf says of each address in a balancer's spec whether it is held.
 func (a *assembly) addressesOf(b *balancer) []VirtualIPResult {
 	var out []VirtualIPResult
@@ -183,7 +174,7 @@ func (a *assembly) addressesOf(b *balancer) []VirtualIPResult {
 // find returns what is held under a name of the spec: its address, else the one kept from before.
 func (a *assembly) find(b *balancer, name string, addr netip.Addr) (model.VirtualIP, bool) {
 	var kept model.VirtualIP
-	for _, s := range b.services {
+	for _, s := range b.all() {
 		if s.effective == nil {
 			continue
 		}
@@ -202,7 +193,7 @@ func (a *assembly) find(b *balancer, name string, addr netip.Addr) (model.Virtua
 
 func (a *assembly) node() model.Node {
 	n := model.Node{
-		Services: a.services,
+		Services: mergeGroups(a.services),
 		Targets:  a.targets.sorted(),
 		Proxy:    model.Proxy{Listeners: a.listeners, Pools: a.pools.sorted(), Targets: a.pools.targets.sorted()},
 	}
@@ -212,38 +203,45 @@ func (a *assembly) node() model.Node {
 			n.RealServer = append(n.RealServer, v)
 		}
 	}
-	slices.SortFunc(n.Services, func(a, b model.VirtualService) int { return cmp.Compare(a.Key, b.Key) })
 	slices.SortFunc(n.Proxy.Listeners, func(a, b model.Listener) int { return cmp.Compare(a.Name, b.Name) })
 	return n
 }
 
-func realServerOf(s *v1alpha1.Server, target string) model.RealServer {
-	addr, _ := netip.ParseAddr(s.Address)
-	return model.RealServer{Name: s.Name, Address: addr, Weight: int(or(s.Weight, defaultWeight)), Target: target}
-}
-
 // targetOf is the health target of a server. Its checks go to the first port of the first
 // service that uses the pool unless the spec says otherwise.
-func targetOf(b *balancer, p *v1alpha1.ServerPool, s *v1alpha1.Server) model.Target {
-	addr, _ := netip.ParseAddr(s.Address)
+func targetOf(b *balancer, p *v1alpha1.ServerPool, m *member) model.Target {
 	return model.Target{
-		Key:     model.TargetKey(b.key(p.Name), s.Name),
-		Address: addr,
-		Checks:  checksOf(p, s, b.firstPort(p.Name)),
+		Key:     model.TargetKey(b.key(p.Name), m.Name),
+		Address: m.addr(),
+		Checks:  checksOf(p, m, b.firstPort(p.Name), b.addressesWith(p.Name)),
 	}
 }
 
 // firstPort is the first port of the first service that is programmed with a pool.
 func (b *balancer) firstPort(pool string) uint16 {
-	for _, s := range b.services {
-		if s.effective == nil || len(s.effective.Ports) == 0 {
-			continue
+	for _, s := range b.with(pool) {
+		if ports := s.effective.Ports; len(ports) > 0 {
+			return ports[0]
 		}
-		for _, p := range s.effective.Pools {
-			if p.Name == pool {
-				return s.effective.Ports[0]
-			}
+		if ranges := s.effective.PortRanges; len(ranges) > 0 {
+			return ranges[0].First
 		}
 	}
 	return 0
+}
+
+// addressesWith are the virtual IPs of the services that are programmed with a pool, ascending.
+func (b *balancer) addressesWith(pool string) []netip.Addr {
+	var all Kept
+	for _, s := range b.with(pool) {
+		all.Addresses = append(all.Addresses, s.effective.Addresses...)
+	}
+	return addressesOf(all)
+}
+
+// with are the services that are programmed with a pool.
+func (b *balancer) with(pool string) []*service {
+	return slices.DeleteFunc(slices.Clone(b.services), func(s *service) bool {
+		return s.effective == nil || !slices.ContainsFunc(s.effective.Pools, func(p v1alpha1.ServerPool) bool { return p.Name == pool })
+	})
 }

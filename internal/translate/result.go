@@ -53,8 +53,11 @@ type VirtualIPResult struct {
 type ServiceResult struct {
 	// Name is the name in spec.virtualServices.
 	Name string `json:"name"`
-	// Key is namespace/balancer/name, the key in the model.
+	// Key is namespace/balancer/name.
 	Key string `json:"key"`
+	// ModelKey is the key of its model.VirtualServices: Key, or that of its persistence group;
+	// empty: it has none.
+	ModelKey string `json:"modelKey,omitempty"`
 	// Conditions are Accepted and ResolvedRefs.
 	Conditions []Condition `json:"conditions"`
 	// KeptLastGood says that what is programmed is not what the spec says now.
@@ -71,9 +74,11 @@ type ServerResult struct {
 	Pool string `json:"pool"`
 	// Name is the server's name.
 	Name string `json:"name"`
-	// Target is the key of the model.Target: in Node.Targets for layer 4 services, in
+	// State is Drain or Maintenance; empty: Active.
+	State model.ServerState `json:"state,omitempty"`
+	// Target is the key of the model.Target, empty in state Maintenance: in Node.Targets for layer 4 services, in
 	// Node.Proxy.Targets for layer 7 services.
-	Target string `json:"target"`
+	Target string `json:"target,omitempty"`
 }
 
 // Condition is a condition without the times that only its writer knows.

@@ -8,6 +8,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/truepacs/balancer/api/v1alpha1"
+	"github.com/truepacs/balancer/dataplane/model"
 )
 
 // Translate says what a node must do. It never fails: what cannot be done is refused by a
@@ -16,6 +17,7 @@ func Translate(in Input) Result {
 	r := newRun(in)
 	r.chooseDirectors()
 	r.build()
+	r.settleGroups()
 	r.settleConflicts()
 	r.keepLastGood()
 	return r.render()
@@ -36,7 +38,14 @@ type balancer struct {
 	active   bool
 	refusal  *Refusal
 	services []*service
+	// gateways are the virtual IPs with role Gateway, each as a service without ports.
+	gateways []*service
+	// advice is for the administrator although nothing is refused.
+	advice []string
 }
+
+// all are the services and then the gateways.
+func (b *balancer) all() []*service { return slices.Concat(b.services, b.gateways) }
 
 // service is a virtual service under translation.
 type service struct {
@@ -44,8 +53,10 @@ type service struct {
 	spec     *v1alpha1.VirtualService
 	index    int
 	key      string
+	gateway  bool
 	refusals []Refusal
-	notes    []string
+	// notes are about what is referred to, advice about the spec; nothing is refused for them.
+	notes, advice []string
 	// wanted is what the spec asks for; incomplete while there are refusals.
 	wanted Kept
 	// effective is what this node programs; nil: nothing.
@@ -72,6 +83,7 @@ func newRun(in Input) *run {
 			spec := &obj.Spec.VirtualServices[i]
 			b.services = append(b.services, &service{owner: b, spec: spec, index: i, key: b.key(spec.Name)})
 		}
+		b.addGateways()
 		r.balancers = append(r.balancers, b)
 	}
 	slices.SortFunc(r.balancers, olderFirst)
@@ -98,7 +110,7 @@ func olderFirst(a, b *balancer) int {
 // build makes of each service what its spec asks for, or says why it cannot.
 func (r *run) build() {
 	for _, b := range r.balancers {
-		for _, s := range b.services {
+		for _, s := range b.all() {
 			if b.refusal != nil {
 				s.refuse(b.refusal)
 			}
@@ -110,8 +122,16 @@ func (r *run) build() {
 func (r *run) buildService(s *service) {
 	s.wanted.Director = s.owner.director
 	s.wanted.Ports = portsOf(s.spec.Ports)
+	s.wanted.PortRanges = rangesOf(s.spec.PortRanges)
 	r.buildAddresses(s)
+	if s.gateway {
+		return
+	}
+	for _, rule := range serviceRules {
+		s.refuse(rule(s))
+	}
 	r.buildPools(s)
+	s.refuse(s.refuseFamilies())
 	r.buildLayer4(s)
 	r.buildLayer7(s)
 	r.buildRealServer(s)
@@ -122,5 +142,15 @@ func portsOf(ports []int32) []uint16 {
 	for _, p := range ports {
 		out = append(out, uint16(p))
 	}
+	return out
+}
+
+// rangesOf are ranges, ascending.
+func rangesOf(ranges []v1alpha1.PortRange) []model.PortRange {
+	var out []model.PortRange
+	for _, r := range ranges {
+		out = append(out, model.PortRange{First: uint16(r.First), Last: uint16(r.Last)})
+	}
+	slices.SortFunc(out, func(a, b model.PortRange) int { return cmp.Compare(a.First, b.First) })
 	return out
 }

@@ -16,6 +16,8 @@ import (
 func ForKind(kind schema.GroupVersionKind) interface{} {
 	switch kind {
 	// Group=lb.truepacs.io, Version=v1alpha1
+	case v1alpha1.SchemeGroupVersion.WithKind("AgentCheck"):
+		return &apiv1alpha1.AgentCheckApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("ClientAddress"):
 		return &apiv1alpha1.ClientAddressApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("CookiePersistence"):
@@ -26,6 +28,12 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &apiv1alpha1.DirectorPeerApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("Directors"):
 		return &apiv1alpha1.DirectorsApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("ExternalCheck"):
+		return &apiv1alpha1.ExternalCheckApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("Failback"):
+		return &apiv1alpha1.FailbackApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("FallbackServer"):
+		return &apiv1alpha1.FallbackServerApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("Header"):
 		return &apiv1alpha1.HeaderApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("HeaderChanges"):
@@ -50,12 +58,16 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &apiv1alpha1.Layer4ApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("Layer4Persistence"):
 		return &apiv1alpha1.Layer4PersistenceApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("Layer4Timeouts"):
+		return &apiv1alpha1.Layer4TimeoutsApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("Layer7"):
 		return &apiv1alpha1.Layer7ApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("Layer7Persistence"):
 		return &apiv1alpha1.Layer7PersistenceApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("ListenerTLS"):
 		return &apiv1alpha1.ListenerTLSApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("PortRange"):
+		return &apiv1alpha1.PortRangeApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("SecretReference"):
 		return &apiv1alpha1.SecretReferenceApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("Server"):
@@ -64,6 +76,8 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &apiv1alpha1.ServerPoolApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("ServerState"):
 		return &apiv1alpha1.ServerStateApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("ServiceReference"):
+		return &apiv1alpha1.ServiceReferenceApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("Summary"):
 		return &apiv1alpha1.SummaryApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("TruePACSBalancer"):

@@ -1,5 +1,7 @@
 package badspecs
 
+import "maps"
+
 type (
 	// Block is an object of JSON; whole numbers in it are int64.
 	Block = map[string]any
@@ -25,10 +27,19 @@ func All() map[string]Case {
 	all := map[string]Case{}
 	for _, part := range []map[string]Case{
 		badObjects(), badVirtualIPs(), badPools(), badChecks(), badServices(), badLayer7(), badRoutes(),
+		badAddresses(), badServers(), badServiceRefs(), badLayer4(), Relations(),
 	} {
-		for name, tc := range part {
-			all[name] = tc
-		}
+		maps.Copy(all, part)
+	}
+	return all
+}
+
+// Relations returns those of All whose fields are right by themselves and wrong together, at
+// layer 4. Translation has to refuse them too, in the same words.
+func Relations() map[string]Case {
+	all := map[string]Case{}
+	for _, part := range []map[string]Case{badPorts(), badModes(), badSchedulers(), badAtLayer7(), badSources()} {
+		maps.Copy(all, part)
 	}
 	return all
 }
@@ -94,5 +105,6 @@ const (
 	echo  = "spec.serverPools[0].healthChecks[0]"
 	httpc = "spec.serverPools[1].healthChecks[0]"
 	l7    = "spec.virtualServices[1]"
+	spare = "spec.serverPools[0].fallbackServers"
 	route = "spec.virtualServices[1].layer7.http.routes[0]"
 )

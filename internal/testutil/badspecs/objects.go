@@ -34,7 +34,6 @@ func badVirtualIPs() map[string]Case {
 		"VIP with leading zero":    {Edits{VIP + ".address": "192.0.2.010"}, Edits{VIP + ".address": "192.0.2.10"}, VIP + ".address", "IPv4"},
 		"VIP out of range":         {Edits{VIP + ".address": "192.0.2.256"}, Edits{VIP + ".address": "192.0.2.25"}, VIP + ".address", "IPv4"},
 		"VIP is a name":            {Edits{VIP + ".address": "pacs.local"}, Edits{VIP + ".address": "192.0.2.100"}, VIP + ".address", "IPv4"},
-		"VIP is IPv6":              {Edits{VIP + ".address": "2001:db8::64"}, Edits{VIP + ".address": "192.0.2.100"}, VIP + ".address", "IPv4"},
 		"VIP is loopback":          {Edits{VIP + ".address": "127.0.0.1"}, Edits{VIP + ".address": "192.0.2.100"}, VIP + ".address", "loopback"},
 		"VIP is link-local":        {Edits{VIP + ".address": "169.254.1.1"}, Edits{VIP + ".address": "192.0.2.100"}, VIP + ".address", "link-local"},
 		"VIP is multicast":         {Edits{VIP + ".address": "224.0.0.18"}, Edits{VIP + ".address": "192.0.2.100"}, VIP + ".address", "unicast"},

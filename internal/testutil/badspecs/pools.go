@@ -5,10 +5,10 @@ func badPools() map[string]Case {
 		"no pools":                {Edits{"spec.serverPools": List{}}, Edits{"spec.serverPools": baseSpec()["serverPools"]}, "spec.serverPools", "1 to 64"},
 		"pool without servers":    {Edits{pool + ".servers": List{}}, Edits{pool + ".servers": List{Block{"name": "a", "address": "192.0.2.11"}}}, pool + ".servers", "1 to 64"},
 		"two servers of one name": {Edits{pool + ".servers[1].name": "pacs-a"}, Edits{pool + ".servers[1].name": "pacs-b"}, pool + ".servers[1]", "twice"},
-		"server with port in it":  {Edits{srv + ".address": "10.0.0.11:8042"}, Edits{srv + ".address": "10.0.0.11"}, srv + ".address", "field port"},
-		"server is loopback":      {Edits{srv + ".address": "127.0.0.1"}, Edits{srv + ".address": "10.0.0.11"}, srv + ".address", "loopback"},
-		"server is link-local":    {Edits{srv + ".address": "169.254.0.9"}, Edits{srv + ".address": "10.0.0.11"}, srv + ".address", "link-local"},
-		"server is multicast":     {Edits{srv + ".address": "239.1.1.1"}, Edits{srv + ".address": "10.0.0.11"}, srv + ".address", "unicast"},
+		"server with port in it":  {Edits{srv + ".address": "10.0.0.11:8042"}, Edits{srv + ".address": "192.0.2.13"}, srv + ".address", "field port"},
+		"server is loopback":      {Edits{srv + ".address": "127.0.0.1"}, Edits{srv + ".address": "192.0.2.13"}, srv + ".address", "loopback"},
+		"server is link-local":    {Edits{srv + ".address": "169.254.0.9"}, Edits{srv + ".address": "192.0.2.13"}, srv + ".address", "link-local"},
+		"server is multicast":     {Edits{srv + ".address": "239.1.1.1"}, Edits{srv + ".address": "192.0.2.13"}, srv + ".address", "unicast"},
 		"server name with dot":    {Edits{srv + ".name": "pacs.a"}, Edits{srv + ".name": "pacs-a"}, srv + ".name", "hyphens"},
 		"server port 0":           {Edits{web + ".servers[0].port": int64(0)}, Edits{web + ".servers[0].port": int64(8443)}, web + ".servers[0].port", "1 to 65535"},
 		"server port as text":     {Edits{web + ".servers[0].port": "8443"}, Edits{web + ".servers[0].port": int64(8443)}, web + ".servers[0].port", "without quotes"},
@@ -18,7 +18,6 @@ func badPools() map[string]Case {
 		"misspelt weight":         {Edits{srv + ".wieght": int64(5)}, Edits{srv + ".weight": int64(5)}, srv + ".wieght", "did you mean weight"},
 		"pool port too big":       {Edits{web + ".port": int64(70000)}, Edits{web + ".port": int64(7000)}, web + ".port", "1 to 65535"},
 		"servers is a block":      {Edits{pool + ".servers": Block{"name": "a"}}, Edits{pool + ".servers": List{Block{"name": "a", "address": "192.0.2.11"}}}, pool + ".servers", "a list"},
-		"pool not there yet":      {Edits{pool + ".serviceRef": Block{"name": "viewer"}}, Edits{}, pool + ".serviceRef", "there is no such field"},
 	}
 }
 

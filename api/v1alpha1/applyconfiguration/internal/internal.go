@@ -23,9 +23,24 @@ func Parser() *typed.Parser {
 var parserOnce sync.Once
 var parser *typed.Parser
 var schemaYAML = typed.YAMLObject(`types:
+- name: com.github.truepacs.balancer.api.v1alpha1.AdminState
+  scalar: string
+- name: com.github.truepacs.balancer.api.v1alpha1.AgentCheck
+  map:
+    fields:
+    - name: port
+      type:
+        scalar: numeric
+    - name: send
+      type:
+        scalar: string
 - name: com.github.truepacs.balancer.api.v1alpha1.Algorithm
   scalar: string
+- name: com.github.truepacs.balancer.api.v1alpha1.AllServersDown
+  scalar: string
 - name: com.github.truepacs.balancer.api.v1alpha1.Application
+  scalar: string
+- name: com.github.truepacs.balancer.api.v1alpha1.CheckPath
   scalar: string
 - name: com.github.truepacs.balancer.api.v1alpha1.ClientAddress
   map:
@@ -73,6 +88,9 @@ var schemaYAML = typed.YAMLObject(`types:
 - name: com.github.truepacs.balancer.api.v1alpha1.Directors
   map:
     fields:
+    - name: layer4Timeouts
+      type:
+        namedType: com.github.truepacs.balancer.api.v1alpha1.Layer4Timeouts
     - name: nodeSelector
       type:
         map:
@@ -86,6 +104,47 @@ var schemaYAML = typed.YAMLObject(`types:
           elementRelationship: associative
           keys:
           - name
+- name: com.github.truepacs.balancer.api.v1alpha1.ExternalCheck
+  map:
+    fields:
+    - name: name
+      type:
+        scalar: string
+- name: com.github.truepacs.balancer.api.v1alpha1.Failback
+  map:
+    fields:
+    - name: holdDownSeconds
+      type:
+        scalar: numeric
+- name: com.github.truepacs.balancer.api.v1alpha1.FallbackMode
+  scalar: string
+- name: com.github.truepacs.balancer.api.v1alpha1.FallbackServer
+  map:
+    fields:
+    - name: address
+      type:
+        scalar: string
+    - name: maxConnections
+      type:
+        scalar: numeric
+    - name: minConnections
+      type:
+        scalar: numeric
+    - name: mode
+      type:
+        namedType: com.github.truepacs.balancer.api.v1alpha1.FallbackMode
+    - name: name
+      type:
+        scalar: string
+    - name: port
+      type:
+        scalar: numeric
+    - name: state
+      type:
+        namedType: com.github.truepacs.balancer.api.v1alpha1.AdminState
+    - name: weight
+      type:
+        scalar: numeric
 - name: com.github.truepacs.balancer.api.v1alpha1.HTTPCheck
   map:
     fields:
@@ -148,6 +207,8 @@ var schemaYAML = typed.YAMLObject(`types:
           elementRelationship: associative
           keys:
           - name
+- name: com.github.truepacs.balancer.api.v1alpha1.HashInput
+  scalar: string
 - name: com.github.truepacs.balancer.api.v1alpha1.Header
   map:
     fields:
@@ -179,9 +240,15 @@ var schemaYAML = typed.YAMLObject(`types:
 - name: com.github.truepacs.balancer.api.v1alpha1.HealthCheck
   map:
     fields:
+    - name: agent
+      type:
+        namedType: com.github.truepacs.balancer.api.v1alpha1.AgentCheck
     - name: dicomEcho
       type:
         namedType: com.github.truepacs.balancer.api.v1alpha1.DICOMEchoCheck
+    - name: external
+      type:
+        namedType: com.github.truepacs.balancer.api.v1alpha1.ExternalCheck
     - name: fastPeriodMilliseconds
       type:
         scalar: numeric
@@ -206,6 +273,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: unhealthyThreshold
       type:
         scalar: numeric
+    - name: via
+      type:
+        namedType: com.github.truepacs.balancer.api.v1alpha1.CheckPath
 - name: com.github.truepacs.balancer.api.v1alpha1.HealthCheckType
   scalar: string
 - name: com.github.truepacs.balancer.api.v1alpha1.InterfaceStatus
@@ -238,19 +308,49 @@ var schemaYAML = typed.YAMLObject(`types:
 - name: com.github.truepacs.balancer.api.v1alpha1.Layer4
   map:
     fields:
+    - name: drainTimeoutSeconds
+      type:
+        scalar: numeric
+    - name: failback
+      type:
+        namedType: com.github.truepacs.balancer.api.v1alpha1.Failback
+    - name: hashInput
+      type:
+        namedType: com.github.truepacs.balancer.api.v1alpha1.HashInput
     - name: persistence
       type:
         namedType: com.github.truepacs.balancer.api.v1alpha1.Layer4Persistence
     - name: scheduler
       type:
         namedType: com.github.truepacs.balancer.api.v1alpha1.Scheduler
+    - name: udpScheduling
+      type:
+        namedType: com.github.truepacs.balancer.api.v1alpha1.UDPScheduling
+    - name: whenAllServersDown
+      type:
+        namedType: com.github.truepacs.balancer.api.v1alpha1.AllServersDown
 - name: com.github.truepacs.balancer.api.v1alpha1.Layer4Persistence
   map:
     fields:
     - name: clientPrefixLength
       type:
         scalar: numeric
+    - name: group
+      type:
+        scalar: string
     - name: timeoutSeconds
+      type:
+        scalar: numeric
+- name: com.github.truepacs.balancer.api.v1alpha1.Layer4Timeouts
+  map:
+    fields:
+    - name: tcpFinSeconds
+      type:
+        scalar: numeric
+    - name: tcpSeconds
+      type:
+        scalar: numeric
+    - name: udpSeconds
       type:
         scalar: numeric
 - name: com.github.truepacs.balancer.api.v1alpha1.Layer7
@@ -303,6 +403,15 @@ var schemaYAML = typed.YAMLObject(`types:
   scalar: string
 - name: com.github.truepacs.balancer.api.v1alpha1.NodeRole
   scalar: string
+- name: com.github.truepacs.balancer.api.v1alpha1.PortRange
+  map:
+    fields:
+    - name: first
+      type:
+        scalar: numeric
+    - name: last
+      type:
+        scalar: numeric
 - name: com.github.truepacs.balancer.api.v1alpha1.Protocol
   scalar: string
 - name: com.github.truepacs.balancer.api.v1alpha1.Scheduler
@@ -319,18 +428,35 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: address
       type:
         scalar: string
+    - name: maxConnections
+      type:
+        scalar: numeric
+    - name: minConnections
+      type:
+        scalar: numeric
     - name: name
       type:
         scalar: string
     - name: port
       type:
         scalar: numeric
+    - name: state
+      type:
+        namedType: com.github.truepacs.balancer.api.v1alpha1.AdminState
     - name: weight
       type:
         scalar: numeric
 - name: com.github.truepacs.balancer.api.v1alpha1.ServerPool
   map:
     fields:
+    - name: fallbackServers
+      type:
+        list:
+          elementType:
+            namedType: com.github.truepacs.balancer.api.v1alpha1.FallbackServer
+          elementRelationship: associative
+          keys:
+          - name
     - name: healthChecks
       type:
         list:
@@ -351,6 +477,12 @@ var schemaYAML = typed.YAMLObject(`types:
           elementRelationship: associative
           keys:
           - name
+    - name: serviceRef
+      type:
+        namedType: com.github.truepacs.balancer.api.v1alpha1.ServiceReference
+    - name: slowStartSeconds
+      type:
+        scalar: numeric
 - name: com.github.truepacs.balancer.api.v1alpha1.ServerState
   map:
     fields:
@@ -370,6 +502,15 @@ var schemaYAML = typed.YAMLObject(`types:
       type:
         scalar: string
     - name: state
+      type:
+        scalar: string
+- name: com.github.truepacs.balancer.api.v1alpha1.ServiceReference
+  map:
+    fields:
+    - name: name
+      type:
+        scalar: string
+    - name: portName
       type:
         scalar: string
 - name: com.github.truepacs.balancer.api.v1alpha1.Summary
@@ -556,6 +697,8 @@ var schemaYAML = typed.YAMLObject(`types:
           elementRelationship: associative
           keys:
           - name
+- name: com.github.truepacs.balancer.api.v1alpha1.UDPScheduling
+  scalar: string
 - name: com.github.truepacs.balancer.api.v1alpha1.VirtualIP
   map:
     fields:
@@ -571,6 +714,11 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: name
       type:
         scalar: string
+    - name: role
+      type:
+        namedType: com.github.truepacs.balancer.api.v1alpha1.VirtualIPRole
+- name: com.github.truepacs.balancer.api.v1alpha1.VirtualIPRole
+  scalar: string
 - name: com.github.truepacs.balancer.api.v1alpha1.VirtualIPStatus
   map:
     fields:
@@ -601,6 +749,12 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: name
       type:
         scalar: string
+    - name: portRanges
+      type:
+        list:
+          elementType:
+            namedType: com.github.truepacs.balancer.api.v1alpha1.PortRange
+          elementRelationship: atomic
     - name: ports
       type:
         list:

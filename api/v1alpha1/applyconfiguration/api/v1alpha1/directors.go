@@ -14,6 +14,10 @@ type DirectorsApplyConfiguration struct {
 	// peers are the directors on plain hosts, by the name each was started with
 	// (truepacs run --node NAME). Ignored in a cluster.
 	Peers []DirectorPeerApplyConfiguration `json:"peers,omitempty"`
+	// layer4Timeouts say when layer 4 forgets idle connections. A node has one set for all of
+	// its balancers: of each value the largest is in force, and the status of a balancer that
+	// asks for less names the one that asks for most.
+	Layer4Timeouts *Layer4TimeoutsApplyConfiguration `json:"layer4Timeouts,omitempty"`
 }
 
 // DirectorsApplyConfiguration constructs a declarative configuration of the Directors type for use with
@@ -46,5 +50,13 @@ func (b *DirectorsApplyConfiguration) WithPeers(values ...*DirectorPeerApplyConf
 		}
 		b.Peers = append(b.Peers, *values[i])
 	}
+	return b
+}
+
+// WithLayer4Timeouts sets the Layer4Timeouts field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Layer4Timeouts field is set to the value of the last call.
+func (b *DirectorsApplyConfiguration) WithLayer4Timeouts(value *Layer4TimeoutsApplyConfiguration) *DirectorsApplyConfiguration {
+	b.Layer4Timeouts = value
 	return b
 }

@@ -11,7 +11,8 @@ import (
 //
 // HealthCheck asks each server of a pool whether it is fit for new connections.
 type HealthCheckApplyConfiguration struct {
-	// type is the protocol: TCP, HTTP or DICOMEcho.
+	// type is the protocol: TCP, HTTP, DICOMEcho, External or Agent. External and Agent are for
+	// layer 4 only.
 	Type *apiv1alpha1.HealthCheckType `json:"type,omitempty"`
 	// port is the port to check. Absent: the server's, the pool's, or the first port of the
 	// first virtual service that uses the pool.
@@ -33,6 +34,14 @@ type HealthCheckApplyConfiguration struct {
 	HTTP *HTTPCheckApplyConfiguration `json:"http,omitempty"`
 	// dicomEcho belongs to type DICOMEcho.
 	DICOMEcho *DICOMEchoCheckApplyConfiguration `json:"dicomEcho,omitempty"`
+	// external belongs to type External.
+	External *ExternalCheckApplyConfiguration `json:"external,omitempty"`
+	// agent belongs to type Agent.
+	Agent *AgentCheckApplyConfiguration `json:"agent,omitempty"`
+	// via is the way to the server: RealServer, its own address; VirtualIP, each virtual IP of
+	// the pool's services at that server's MAC address, which proves that it accepts them (mode
+	// L4DR only). Absent: RealServer.
+	Via *apiv1alpha1.CheckPath `json:"via,omitempty"`
 }
 
 // HealthCheckApplyConfiguration constructs a declarative configuration of the HealthCheck type for use with
@@ -110,5 +119,29 @@ func (b *HealthCheckApplyConfiguration) WithHTTP(value *HTTPCheckApplyConfigurat
 // If called multiple times, the DICOMEcho field is set to the value of the last call.
 func (b *HealthCheckApplyConfiguration) WithDICOMEcho(value *DICOMEchoCheckApplyConfiguration) *HealthCheckApplyConfiguration {
 	b.DICOMEcho = value
+	return b
+}
+
+// WithExternal sets the External field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the External field is set to the value of the last call.
+func (b *HealthCheckApplyConfiguration) WithExternal(value *ExternalCheckApplyConfiguration) *HealthCheckApplyConfiguration {
+	b.External = value
+	return b
+}
+
+// WithAgent sets the Agent field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Agent field is set to the value of the last call.
+func (b *HealthCheckApplyConfiguration) WithAgent(value *AgentCheckApplyConfiguration) *HealthCheckApplyConfiguration {
+	b.Agent = value
+	return b
+}
+
+// WithVia sets the Via field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Via field is set to the value of the last call.
+func (b *HealthCheckApplyConfiguration) WithVia(value apiv1alpha1.CheckPath) *HealthCheckApplyConfiguration {
+	b.Via = &value
 	return b
 }

@@ -9,12 +9,29 @@ import (
 // Layer4ApplyConfiguration represents a declarative configuration of the Layer4 type for use
 // with apply.
 //
-// Layer4 holds the settings of mode L4DR.
+// Layer4 holds the settings of the layer 4 modes.
 type Layer4ApplyConfiguration struct {
-	// scheduler chooses the server of a new connection. Absent: WeightedLeastConnection.
+	// scheduler chooses the server of a new connection. SourceHash and MaglevHash pass over
+	// servers that are down. Absent: WeightedLeastConnection.
 	Scheduler *apiv1alpha1.Scheduler `json:"scheduler,omitempty"`
+	// hashInput is what SourceHash and MaglevHash look at: SourceAddress or
+	// SourceAddressAndPort. Absent: SourceAddress.
+	HashInput *apiv1alpha1.HashInput `json:"hashInput,omitempty"`
 	// persistence keeps a client on one server. Absent: each connection is scheduled anew.
 	Persistence *Layer4PersistenceApplyConfiguration `json:"persistence,omitempty"`
+	// udpScheduling says what is scheduled of UDP: Connection, packets of one client address and
+	// port stay on one server; Packet, each packet by itself. Absent: Connection.
+	UDPScheduling *apiv1alpha1.UDPScheduling `json:"udpScheduling,omitempty"`
+	// whenAllServersDown says what happens while every server, fallback servers included, is
+	// down: Refuse, new connections go nowhere; UseAllServers, all count as healthy. Absent:
+	// Refuse.
+	WhenAllServersDown *apiv1alpha1.AllServersDown `json:"whenAllServersDown,omitempty"`
+	// drainTimeoutSeconds is how long the connections of a server in state Drain may go on
+	// before they are reset. Absent: no limit.
+	DrainTimeoutSeconds *int32 `json:"drainTimeoutSeconds,omitempty"`
+	// failback says when scheduler WeightedFailover goes back to a server that has recovered.
+	// Absent: at once.
+	Failback *FailbackApplyConfiguration `json:"failback,omitempty"`
 }
 
 // Layer4ApplyConfiguration constructs a declarative configuration of the Layer4 type for use with
@@ -31,10 +48,50 @@ func (b *Layer4ApplyConfiguration) WithScheduler(value apiv1alpha1.Scheduler) *L
 	return b
 }
 
+// WithHashInput sets the HashInput field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the HashInput field is set to the value of the last call.
+func (b *Layer4ApplyConfiguration) WithHashInput(value apiv1alpha1.HashInput) *Layer4ApplyConfiguration {
+	b.HashInput = &value
+	return b
+}
+
 // WithPersistence sets the Persistence field in the declarative configuration to the given value
 // and returns the receiver, so that objects can be built by chaining "With" function invocations.
 // If called multiple times, the Persistence field is set to the value of the last call.
 func (b *Layer4ApplyConfiguration) WithPersistence(value *Layer4PersistenceApplyConfiguration) *Layer4ApplyConfiguration {
 	b.Persistence = value
+	return b
+}
+
+// WithUDPScheduling sets the UDPScheduling field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the UDPScheduling field is set to the value of the last call.
+func (b *Layer4ApplyConfiguration) WithUDPScheduling(value apiv1alpha1.UDPScheduling) *Layer4ApplyConfiguration {
+	b.UDPScheduling = &value
+	return b
+}
+
+// WithWhenAllServersDown sets the WhenAllServersDown field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the WhenAllServersDown field is set to the value of the last call.
+func (b *Layer4ApplyConfiguration) WithWhenAllServersDown(value apiv1alpha1.AllServersDown) *Layer4ApplyConfiguration {
+	b.WhenAllServersDown = &value
+	return b
+}
+
+// WithDrainTimeoutSeconds sets the DrainTimeoutSeconds field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the DrainTimeoutSeconds field is set to the value of the last call.
+func (b *Layer4ApplyConfiguration) WithDrainTimeoutSeconds(value int32) *Layer4ApplyConfiguration {
+	b.DrainTimeoutSeconds = &value
+	return b
+}
+
+// WithFailback sets the Failback field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Failback field is set to the value of the last call.
+func (b *Layer4ApplyConfiguration) WithFailback(value *FailbackApplyConfiguration) *Layer4ApplyConfiguration {
+	b.Failback = value
 	return b
 }

@@ -10,8 +10,13 @@ type Layer4PersistenceApplyConfiguration struct {
 	// timeoutSeconds is how long after its last connection a client is remembered. Absent: 300.
 	TimeoutSeconds *int32 `json:"timeoutSeconds,omitempty"`
 	// clientPrefixLength is how many leading bits of the address make one client: 32 is each
-	// address by itself, 24 a whole /24 network. Absent: 32.
+	// IPv4 address by itself, 24 a whole /24 network. More than 32 is for IPv6 and counts as 32
+	// for IPv4. Absent: 32 for IPv4, 128 for IPv6.
 	ClientPrefixLength *int32 `json:"clientPrefixLength,omitempty"`
+	// group joins virtual services of this balancer: a client reaches one server on all services
+	// with one group name, whose mode, serverPool and layer4 must be the same. Absent: the
+	// service by itself.
+	Group *string `json:"group,omitempty"`
 }
 
 // Layer4PersistenceApplyConfiguration constructs a declarative configuration of the Layer4Persistence type for use with
@@ -33,5 +38,13 @@ func (b *Layer4PersistenceApplyConfiguration) WithTimeoutSeconds(value int32) *L
 // If called multiple times, the ClientPrefixLength field is set to the value of the last call.
 func (b *Layer4PersistenceApplyConfiguration) WithClientPrefixLength(value int32) *Layer4PersistenceApplyConfiguration {
 	b.ClientPrefixLength = &value
+	return b
+}
+
+// WithGroup sets the Group field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Group field is set to the value of the last call.
+func (b *Layer4PersistenceApplyConfiguration) WithGroup(value string) *Layer4PersistenceApplyConfiguration {
+	b.Group = &value
 	return b
 }

@@ -2,6 +2,10 @@
 
 package v1alpha1
 
+import (
+	apiv1alpha1 "github.com/truepacs/balancer/api/v1alpha1"
+)
+
 // ServerApplyConfiguration represents a declarative configuration of the Server type for use
 // with apply.
 //
@@ -9,14 +13,27 @@ package v1alpha1
 type ServerApplyConfiguration struct {
 	// name is how status, logs and commands call this server.
 	Name *string `json:"name,omitempty"`
-	// address is the server's own IPv4 address (RIP), for example 192.0.2.11.
+	// address is the server's own IPv4 or IPv6 address (RIP), for example 192.0.2.11.
 	Address *string `json:"address,omitempty"`
 	// port is this server's own port. Absent: the pool's port, else the port the client came
-	// to. Mode L4DR refuses it.
+	// to. Modes L4DR and L4Tunnel refuse it.
 	Port *int32 `json:"port,omitempty"`
 	// weight is the server's share of new connections relative to the others, for the weighted
-	// schedulers and algorithms. 0: no new connections. Absent: 100.
+	// schedulers and algorithms. 0: no new connections. With scheduler WeightedFailover the
+	// server with the greatest weight that is healthy gets everything, so weights must differ;
+	// with WeightedOverflow the weight is the number of connections after which the next server
+	// gets them. Absent: 100.
 	Weight *int32 `json:"weight,omitempty"`
+	// state is what you want of the server: Active; Drain, no new connections, those it has go
+	// on; Maintenance, no connections and no checks. In mode L7SNAT both of these give it no new
+	// requests. Absent: Active.
+	State *apiv1alpha1.AdminState `json:"state,omitempty"`
+	// maxConnections is the number of connections above which the server gets no new ones. Layer
+	// 4 only. Absent: no limit.
+	MaxConnections *int32 `json:"maxConnections,omitempty"`
+	// minConnections is the number of connections below which a server that had reached
+	// maxConnections gets new ones again. Absent: three quarters of maxConnections.
+	MinConnections *int32 `json:"minConnections,omitempty"`
 }
 
 // ServerApplyConfiguration constructs a declarative configuration of the Server type for use with
@@ -54,5 +71,29 @@ func (b *ServerApplyConfiguration) WithPort(value int32) *ServerApplyConfigurati
 // If called multiple times, the Weight field is set to the value of the last call.
 func (b *ServerApplyConfiguration) WithWeight(value int32) *ServerApplyConfiguration {
 	b.Weight = &value
+	return b
+}
+
+// WithState sets the State field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the State field is set to the value of the last call.
+func (b *ServerApplyConfiguration) WithState(value apiv1alpha1.AdminState) *ServerApplyConfiguration {
+	b.State = &value
+	return b
+}
+
+// WithMaxConnections sets the MaxConnections field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the MaxConnections field is set to the value of the last call.
+func (b *ServerApplyConfiguration) WithMaxConnections(value int32) *ServerApplyConfiguration {
+	b.MaxConnections = &value
+	return b
+}
+
+// WithMinConnections sets the MinConnections field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the MinConnections field is set to the value of the last call.
+func (b *ServerApplyConfiguration) WithMinConnections(value int32) *ServerApplyConfiguration {
+	b.MinConnections = &value
 	return b
 }

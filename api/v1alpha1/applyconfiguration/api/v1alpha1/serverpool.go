@@ -9,11 +9,21 @@ package v1alpha1
 type ServerPoolApplyConfiguration struct {
 	// name is how virtualServices and routes refer to this pool.
 	Name *string `json:"name,omitempty"`
-	// port is the port the servers listen on. Absent: the port the client came to. Mode L4DR
-	// cannot translate ports and refuses it.
+	// port is the port the servers listen on. Absent: the port the client came to. Modes L4DR
+	// and L4Tunnel cannot translate ports and refuse it.
 	Port *int32 `json:"port,omitempty"`
-	// servers are the real servers.
+	// servers are the real servers. Exactly one of servers and serviceRef is there.
 	Servers []ServerApplyConfiguration `json:"servers,omitempty"`
+	// serviceRef takes the servers from a Kubernetes Service: its ready pods are servers, those
+	// that end but still serve are drained. Not on plain hosts. In mode L4DR the pods must be on
+	// a network of the director (pods on the host network of nodes there).
+	ServiceRef *ServiceReferenceApplyConfiguration `json:"serviceRef,omitempty"`
+	// fallbackServers get connections only while every other server of the pool is down. Layer 4
+	// only. Absent: none.
+	FallbackServers []FallbackServerApplyConfiguration `json:"fallbackServers,omitempty"`
+	// slowStartSeconds is how long a server that comes back takes to its full weight. Layer 4
+	// only. Absent: 0, the full weight at once.
+	SlowStartSeconds *int32 `json:"slowStartSeconds,omitempty"`
 	// healthChecks must all pass for a server to get new connections. Absent: one TCP check.
 	HealthChecks []HealthCheckApplyConfiguration `json:"healthChecks,omitempty"`
 }
@@ -50,6 +60,35 @@ func (b *ServerPoolApplyConfiguration) WithServers(values ...*ServerApplyConfigu
 		}
 		b.Servers = append(b.Servers, *values[i])
 	}
+	return b
+}
+
+// WithServiceRef sets the ServiceRef field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the ServiceRef field is set to the value of the last call.
+func (b *ServerPoolApplyConfiguration) WithServiceRef(value *ServiceReferenceApplyConfiguration) *ServerPoolApplyConfiguration {
+	b.ServiceRef = value
+	return b
+}
+
+// WithFallbackServers adds the given value to the FallbackServers field in the declarative configuration
+// and returns the receiver, so that objects can be build by chaining "With" function invocations.
+// If called multiple times, values provided by each call will be appended to the FallbackServers field.
+func (b *ServerPoolApplyConfiguration) WithFallbackServers(values ...*FallbackServerApplyConfiguration) *ServerPoolApplyConfiguration {
+	for i := range values {
+		if values[i] == nil {
+			panic("nil value passed to WithFallbackServers")
+		}
+		b.FallbackServers = append(b.FallbackServers, *values[i])
+	}
+	return b
+}
+
+// WithSlowStartSeconds sets the SlowStartSeconds field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the SlowStartSeconds field is set to the value of the last call.
+func (b *ServerPoolApplyConfiguration) WithSlowStartSeconds(value int32) *ServerPoolApplyConfiguration {
+	b.SlowStartSeconds = &value
 	return b
 }
 

@@ -13,11 +13,11 @@ import (
 type ServerStateApplyConfiguration struct {
 	// serverPool is the name of the pool.
 	ServerPool *string `json:"serverPool,omitempty"`
-	// name is the name of the server.
+	// name is the name of the server; of a Service's pod, the pod's name.
 	Name *string `json:"name,omitempty"`
 	// health is the verdict of the checks.
 	Health *apiv1alpha1.Health `json:"health,omitempty"`
-	// state is what the administrator wants of the server: Active.
+	// state is what the administrator wants of the server: Active, Drain or Maintenance.
 	State *string `json:"state,omitempty"`
 	// reason is one word for why the server is not healthy.
 	Reason *string `json:"reason,omitempty"`

@@ -2,19 +2,26 @@
 
 package v1alpha1
 
+import (
+	apiv1alpha1 "github.com/truepacs/balancer/api/v1alpha1"
+)
+
 // VirtualIPApplyConfiguration represents a declarative configuration of the VirtualIP type for use
 // with apply.
 //
-// VirtualIP is one address that clients connect to. The active director holds it on an
-// interface and announces it by gratuitous ARP.
+// VirtualIP is one address that clients connect to, or the servers' gateway. The active director
+// holds it on an interface and announces it.
 type VirtualIPApplyConfiguration struct {
 	// name is how virtualServices refer to this address.
 	Name *string `json:"name,omitempty"`
-	// address is the IPv4 address in canonical form, for example 192.0.2.100.
+	// address is the IPv4 or IPv6 address in canonical form, for example 192.0.2.100.
 	Address *string `json:"address,omitempty"`
 	// interfaces are tried in order; the first that exists on the director holds the address.
 	// Absent: the interface whose subnet holds the address.
 	Interfaces []string `json:"interfaces,omitempty"`
+	// role says whom the address serves: Service or Gateway. Gateway is the default gateway of
+	// the servers, which mode L4NAT needs; no virtual service may use it. Absent: Service.
+	Role *apiv1alpha1.VirtualIPRole `json:"role,omitempty"`
 }
 
 // VirtualIPApplyConfiguration constructs a declarative configuration of the VirtualIP type for use with
@@ -46,5 +53,13 @@ func (b *VirtualIPApplyConfiguration) WithInterfaces(values ...string) *VirtualI
 	for i := range values {
 		b.Interfaces = append(b.Interfaces, values[i])
 	}
+	return b
+}
+
+// WithRole sets the Role field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Role field is set to the value of the last call.
+func (b *VirtualIPApplyConfiguration) WithRole(value apiv1alpha1.VirtualIPRole) *VirtualIPApplyConfiguration {
+	b.Role = &value
 	return b
 }

@@ -15,16 +15,18 @@ type VirtualServiceApplyConfiguration struct {
 	Name *string `json:"name,omitempty"`
 	// virtualIPs are names of spec.virtualIPs.
 	VirtualIPs []string `json:"virtualIPs,omitempty"`
-	// mode is the data path: L4DR or L7SNAT.
+	// mode is the data path: L4DR, L4NAT, L4SNAT, L4Tunnel or L7SNAT.
 	Mode *apiv1alpha1.Mode `json:"mode,omitempty"`
-	// protocol is the transport protocol. Absent: TCP.
+	// protocol is the transport protocol: TCP, or UDP at layer 4. Absent: TCP.
 	Protocol *apiv1alpha1.Protocol `json:"protocol,omitempty"`
-	// ports are the ports that answer. In mode L4DR several ports are one group: a client with
-	// persistence reaches one server on all of them.
+	// ports are the ports that answer. At layer 4 several ports are one group: a client with
+	// persistence reaches one server on all of them. May be absent where portRanges is there.
 	Ports []int32 `json:"ports,omitempty"`
+	// portRanges are further ports that answer, at layer 4 only. Absent: none.
+	PortRanges []PortRangeApplyConfiguration `json:"portRanges,omitempty"`
 	// serverPool is the name of one of spec.serverPools.
 	ServerPool *string `json:"serverPool,omitempty"`
-	// layer4 belongs to mode L4DR.
+	// layer4 belongs to the modes L4DR, L4NAT, L4SNAT and L4Tunnel.
 	Layer4 *Layer4ApplyConfiguration `json:"layer4,omitempty"`
 	// layer7 belongs to mode L7SNAT.
 	Layer7 *Layer7ApplyConfiguration `json:"layer7,omitempty"`
@@ -76,6 +78,19 @@ func (b *VirtualServiceApplyConfiguration) WithProtocol(value apiv1alpha1.Protoc
 func (b *VirtualServiceApplyConfiguration) WithPorts(values ...int32) *VirtualServiceApplyConfiguration {
 	for i := range values {
 		b.Ports = append(b.Ports, values[i])
+	}
+	return b
+}
+
+// WithPortRanges adds the given value to the PortRanges field in the declarative configuration
+// and returns the receiver, so that objects can be build by chaining "With" function invocations.
+// If called multiple times, values provided by each call will be appended to the PortRanges field.
+func (b *VirtualServiceApplyConfiguration) WithPortRanges(values ...*PortRangeApplyConfiguration) *VirtualServiceApplyConfiguration {
+	for i := range values {
+		if values[i] == nil {
+			panic("nil value passed to WithPortRanges")
+		}
+		b.PortRanges = append(b.PortRanges, *values[i])
 	}
 	return b
 }
