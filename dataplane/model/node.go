@@ -51,6 +51,9 @@ type LoopbackVIP struct {
 	// Declared are what this server answers on at the address; empty: on every port, as by an
 	// agent of a version that did not say.
 	Declared []Match `json:"declared,omitempty"`
+	// Forwarding is how packets for it arrive: DirectRouting, which is meant when it is empty, or
+	// Tunnel.
+	Forwarding Forwarding `json:"forwarding,omitempty"`
 	// Interface is the interface that faces the director; its arp_ignore and arp_announce are
 	// set before the address is added (Documentation/networking/ip-sysctl.rst of the kernel).
 	Interface string `json:"interface"`

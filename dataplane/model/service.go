@@ -79,6 +79,9 @@ type VirtualService struct {
 	OnePacket bool `json:"onePacket,omitempty"`
 	// Persistence keeps a client on one server; nil: none.
 	Persistence *Persistence `json:"persistence,omitempty"`
+	// DrainTimeout is how long the connections of a server in state Drain may go on; then they are
+	// reset. 0: no limit.
+	DrainTimeout time.Duration `json:"drainTimeout,omitempty"`
 	// HoldDown is how long a server that comes back must have been healthy without a break before
 	// it takes over again from the one that stands in: fallback servers, and with WeightedFailover
 	// the next in order. 0: at once.

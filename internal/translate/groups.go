@@ -121,5 +121,5 @@ func settings(k *Kept) string {
 	common := *k.Layer4
 	common.Key, common.Mark, common.Addresses, common.Ports, common.PortRanges = "", 0, nil, nil, nil
 	common.Protocol = model.TCP
-	return fmt.Sprint(digest(common), digest(k.Pools), k.DrainTimeout, k.FailbackHoldDown)
+	return fmt.Sprint(digest(common), digest(k.Pools))
 }

@@ -119,11 +119,6 @@ type Kept struct {
 	PortRanges []model.PortRange `json:"portRanges,omitempty"`
 	// Group is the persistence group of the service; empty: none.
 	Group string `json:"group,omitempty"`
-	// DrainTimeout is how long the connections of a server in state Drain may go on; 0: no
-	// limit.
-	DrainTimeout time.Duration `json:"drainTimeout,omitempty"`
-	// FailbackHoldDown is how long a server with a greater weight must have been healthy.
-	FailbackHoldDown time.Duration `json:"failbackHoldDown,omitempty"`
 	// Layer4 is the kernel's side of the service without its servers, for both families: render
 	// makes one of each. Persistence.PrefixLength is 0 for the default of the family. nil: not
 	// layer 4.

@@ -67,7 +67,7 @@ func TestDrainAndFailbackAreRemembered(t *testing.T) {
 		"spec.serverPools[0].servers[0].weight": int64(7),
 	}))
 	k := translate.Translate(sampleInput(t, b, nil)).Kept["default/radiology/dicom"]
-	if k.DrainTimeout.Seconds() != 600 || k.FailbackHoldDown.Seconds() != 60 {
-		t.Errorf("drain %s, failback %s", k.DrainTimeout, k.FailbackHoldDown)
+	if k.Layer4.DrainTimeout.Seconds() != 600 || k.Layer4.HoldDown.Seconds() != 60 {
+		t.Errorf("drain %s, failback %s", k.Layer4.DrainTimeout, k.Layer4.HoldDown)
 	}
 }

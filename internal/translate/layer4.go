@@ -54,9 +54,9 @@ func (k *Kept) setLayer4(l4 *v1alpha1.Layer4) {
 	if l4.Persistence != nil {
 		k.Group = l4.Persistence.Group
 	}
-	k.DrainTimeout = seconds(or(l4.DrainTimeoutSeconds, 0))
+	svc.DrainTimeout = seconds(or(l4.DrainTimeoutSeconds, 0))
 	if l4.Failback != nil {
-		k.FailbackHoldDown = seconds(or(l4.Failback.HoldDownSeconds, 0))
+		svc.HoldDown = seconds(or(l4.Failback.HoldDownSeconds, 0))
 	}
 }
 

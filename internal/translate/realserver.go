@@ -17,25 +17,42 @@ func (r *run) buildRealServer(s *service) {
 		return
 	}
 	links := r.ownInterfaces(s)
-	for _, addr := range slices.Concat(addressesOf(s.wanted), r.stillHeld(s)) {
-		if link := links[addr.Is6()]; link != "" {
-			s.wanted.RealServer = append(s.wanted.RealServer, model.LoopbackVIP{Address: addr, Interface: link})
+	accept := func(addr netip.Addr, declared []model.Match) {
+		if link := links[addr.Is6()]; link.name != "" {
+			s.wanted.RealServer = append(s.wanted.RealServer, model.LoopbackVIP{
+				Address: addr, Interface: link.name, Forwarding: link.forwarding, Declared: declared,
+			})
 		}
+	}
+	for _, addr := range addressesOf(s.wanted) {
+		accept(addr, []model.Match{{
+			Addresses: []netip.Addr{addr}, Protocol: protocol(s.spec.Protocol), Ports: s.wanted.Ports, PortRanges: s.wanted.PortRanges,
+		}})
+	}
+	for _, addr := range r.stillHeld(s) {
+		accept(addr, nil)
 	}
 	s.wanted.RealServer = sortLoopback(s.wanted.RealServer)
 }
 
+// ownLink is an interface of this node with the address of a server, and how packets come to it.
+type ownLink struct {
+	name       string
+	forwarding model.Forwarding
+}
+
 // ownInterfaces are the interfaces that have the address of one of the service's servers, by
 // whether that is IPv6; empty: this node is none of them.
-func (r *run) ownInterfaces(s *service) map[bool]string {
-	out := map[bool]string{}
+func (r *run) ownInterfaces(s *service) map[bool]ownLink {
+	out := map[bool]ownLink{}
 	for i := range s.wanted.Pools {
 		for _, m := range members(&s.wanted.Pools[i]) {
 			addr, err := netip.ParseAddr(m.Address)
-			if err != nil || out[addr.Is6()] != "" || !keepsDestination(m.forwarding(s.forwarding())) {
+			way := m.forwarding(s.forwarding())
+			if err != nil || out[addr.Is6()].name != "" || !keepsDestination(way) {
 				continue
 			}
-			out[addr.Is6()] = owning(r.in.Node, addr)
+			out[addr.Is6()] = ownLink{owning(r.in.Node, addr), way}
 		}
 	}
 	return out
@@ -57,7 +74,8 @@ func (r *run) stillHeld(s *service) []netip.Addr {
 	return out
 }
 
-// sortLoopback puts addresses in order, each once; the first interface by name has it.
+// sortLoopback puts addresses in order, each once; the first interface by name has it. What several
+// services declare for one address is joined; one that declares nothing leaves all ports open.
 func sortLoopback(vips []model.LoopbackVIP) []model.LoopbackVIP {
 	slices.SortFunc(vips, func(a, b model.LoopbackVIP) int {
 		if c := a.Address.Compare(b.Address); c != 0 {
@@ -65,5 +83,18 @@ func sortLoopback(vips []model.LoopbackVIP) []model.LoopbackVIP {
 		}
 		return strings.Compare(a.Interface, b.Interface)
 	})
-	return slices.CompactFunc(vips, func(a, b model.LoopbackVIP) bool { return a.Address == b.Address })
+	var out []model.LoopbackVIP
+	for _, v := range vips {
+		n := len(out) - 1
+		if n < 0 || out[n].Address != v.Address {
+			out = append(out, v)
+			continue
+		}
+		if len(out[n].Declared) == 0 || len(v.Declared) == 0 {
+			out[n].Declared = nil
+			continue
+		}
+		out[n].Declared = slices.Concat(out[n].Declared, v.Declared)
+	}
+	return out
 }

@@ -114,7 +114,7 @@ func join(o Options) *Host {
 				Kernel: netif.Rtnetlink{}, Sysctls: realserver.Rtnetlink{},
 				RecordPath: filepath.Join(o.StateDir, "realserver.json"), Log: o.Log,
 			}),
-			Proxy:   feeder{h.Keeper},
+			Proxy:    feeder{h.Keeper},
 			Checker:  checks.New(o.Log, func(string, model.Verdict) { wake() }),
 			Surveyor: surveyor{netif: h.netif, prober: announce.Prober{Network: announce.Sockets{}}},
 		},
