@@ -1,117 +1,143 @@
 package ipvs
 
 import (
-	"errors"
 	"fmt"
 	"net/netip"
-	"time"
+	"slices"
 
+	"github.com/truepacs/balancer/dataplane/ipvs/genl"
 	"github.com/truepacs/balancer/dataplane/model"
 )
 
-// maxWeight is what the kernel's interface and its users agree on (linux/ip_vs.h has an int,
-// ipvsadm and keepalived end at 65,535).
-const maxWeight = 65_535
-
-// maxPersistence is ipvsadm's limit.
-const maxPersistence = 31 * 24 * time.Hour
-
-var (
-	errMark       = errors.New("the firewall mark is not in the configured range")
-	errTwice      = errors.New("another service has the same firewall mark")
-	errForwarding = errors.New("this version forwards by direct routing only")
-	errScheduler  = errors.New("not one of rr, wrr, lc and wlc")
-	errTimeout    = errors.New("persistence must be whole seconds, 1 second to 31 days")
-	errPrefix     = errors.New("the client prefix length must be 1 to 32")
-	errServer     = errors.New("the server's address is not IPv4; this version balances IPv4 only")
-	errWeight     = errors.New("the weight must be 0 to 65535")
-	errSameServer = errors.New("the service has this server twice; sum up their weights instead")
-)
-
-// target is a wanted service with its servers by Destination.id.
+// target is a wanted service.
 type target struct {
-	key     string
-	service Service
-	servers map[string]Destination
-	names   map[string]string // names of servers by Destination.id
+	present
+	key   string
+	names map[netip.AddrPort]string // of servers by address and port of their destination
 	// keep: the service is wanted, but not as it stands; what is there stays as it is.
 	keep bool
+	// kept are servers that are wanted, but not as they stand; destinations with these
+	// addresses stay as they are.
+	kept []netip.Addr
 }
 
-// desired turns services into targets by mark. A service that cannot be programmed is kept as it
-// is; a server that cannot be programmed is left out.
-func (m Marks) desired(all []model.VirtualService) (map[uint32]target, []error) {
-	targets := make(map[uint32]target, len(all))
+// desired turns services into targets. A service that cannot be programmed, and a server that
+// cannot be, is kept as it is.
+func (m Marks) desired(all []model.VirtualService) (map[genl.ServiceID]target, []error) {
+	targets := make(map[genl.ServiceID]target, len(all))
 	var errs []error
 	fail := func(key string, err error) {
 		errs = append(errs, &model.ItemError{Key: key, Reason: ReasonKernelRefused, Err: err})
 	}
-	for _, s := range all {
-		if _, twice := targets[s.Mark]; twice {
+	for i := range all {
+		s := &all[i]
+		id := genl.ByMark(s.Mark, s.IPv6())
+		if _, twice := targets[id]; twice {
 			fail(s.Key, fmt.Errorf("%w %#x", errTwice, s.Mark))
 			continue
 		}
-		service, err := m.serviceOf(s)
+		service, err := m.serviceOf(s, id)
 		if err != nil {
 			fail(s.Key, err)
-			targets[s.Mark] = target{key: s.Key, keep: true}
+			targets[id] = target{key: s.Key, keep: true}
 			continue
 		}
-		t := target{key: s.Key, service: service, servers: map[string]Destination{}, names: map[string]string{}}
+		t := target{key: s.Key, present: present{service: service}, names: make(map[netip.AddrPort]string, len(s.Servers))}
 		for _, server := range s.Servers {
-			if err := t.add(server); err != nil {
+			if err := t.add(s, server); err != nil {
 				fail(s.Key, fmt.Errorf("server %s: %w", server.Name, err))
+				t.kept = append(t.kept, server.Address)
 			}
 		}
-		targets[s.Mark] = t
+		t.sort()
+		targets[id] = t
 	}
 	return targets, errs
 }
 
-func (m Marks) serviceOf(s model.VirtualService) (Service, error) {
-	service := Service{Mark: s.Mark, Scheduler: string(s.Scheduler), PrefixLength: 32}
-	switch {
-	case !m.own(s.Mark):
-		return service, fmt.Errorf("mark %#x: %w (base %#x, mask %#x)", s.Mark, errMark, m.Base, m.Mask)
-	case s.Forwarding != model.DirectRouting:
-		return service, fmt.Errorf("forwarding %q: %w", s.Forwarding, errForwarding)
+// serviceOf is the service as the kernel shall have it.
+func (m Marks) serviceOf(s *model.VirtualService, id genl.ServiceID) (genl.Service, error) {
+	service := genl.Service{ServiceID: id, Scheduler: string(s.Scheduler), PrefixLength: hostLength(id)}
+	if err := m.refuse(s); err != nil {
+		return service, err
 	}
-	switch s.Scheduler {
-	case model.RoundRobin, model.WeightedRoundRobin, model.LeastConnection, model.WeightedLeastConnection:
-	default:
-		return service, fmt.Errorf("scheduler %q: %w", s.Scheduler, errScheduler)
+	if s.OnePacket {
+		service.Flags |= genl.FlagOnePacket
 	}
-	if s.Persistence == nil {
-		return service, nil
+	if s.SchedulerFlags.Fallback {
+		service.Flags |= genl.FlagFallback
 	}
-	return service.persistent(*s.Persistence)
+	if s.SchedulerFlags.Port {
+		service.Flags |= genl.FlagPort
+	}
+	if s.Persistence != nil {
+		service.Flags |= genl.FlagPersistent
+		service.TimeoutSeconds = uint32(s.Persistence.Timeout.Seconds())
+		service.PrefixLength = s.Persistence.PrefixLength
+	}
+	return service, nil
 }
 
-func (s Service) persistent(p model.Persistence) (Service, error) {
-	if p.Timeout < time.Second || p.Timeout > maxPersistence || p.Timeout%time.Second != 0 {
-		return s, fmt.Errorf("persistence of %s: %w", p.Timeout, errTimeout)
+// hostLength is the length of a prefix that is one address.
+func hostLength(id genl.ServiceID) int {
+	if id.Is6() {
+		return 128
 	}
-	if p.PrefixLength < 1 || p.PrefixLength > 32 {
-		return s, fmt.Errorf("prefix length %d: %w", p.PrefixLength, errPrefix)
-	}
-	s.Flags |= FlagPersistent
-	s.Timeout = uint32(p.Timeout / time.Second)
-	s.PrefixLength = p.PrefixLength
-	return s, nil
+	return 32
 }
 
-func (t target) add(server model.RealServer) error {
-	d := Destination{Address: server.Address, Forward: ForwardDirectRoute, Weight: server.Weight}
-	switch {
-	case !server.Address.Is4() || server.Address == netip.IPv4Unspecified():
-		return fmt.Errorf("address %s: %w", server.Address, errServer)
-	case server.Weight < 0 || server.Weight > maxWeight:
-		return fmt.Errorf("weight %d: %w", server.Weight, errWeight)
+// add adds a server, unless it is in maintenance.
+func (t *target) add(s *model.VirtualService, server model.RealServer) error {
+	if server.State == model.Maintenance {
+		return nil
 	}
-	if _, twice := t.servers[d.id()]; twice {
+	if err := refuseServer(s, server); err != nil {
+		return err
+	}
+	d := destinationOf(s, server)
+	if _, twice := t.names[d.Address]; twice {
 		return fmt.Errorf("address %s: %w", server.Address, errSameServer)
 	}
-	t.servers[d.id()] = d
-	t.names[d.id()] = server.Name
+	t.servers = append(t.servers, d)
+	t.names[d.Address] = server.Name
 	return nil
+}
+
+// destinationOf is a server as the kernel shall have it. Port 0 is the port that the client came to.
+func destinationOf(s *model.VirtualService, server model.RealServer) genl.Destination {
+	d := genl.Destination{
+		Address: netip.AddrPortFrom(server.Address, 0), Forward: genl.DirectRoute, Weight: server.Weight,
+		UpperThreshold: server.MaxConnections, LowerThreshold: server.MinConnections,
+	}
+	switch forwarding(s, server) {
+	case model.Tunnel:
+		d.Forward = genl.Tunnel
+	case model.NAT, model.SNAT:
+		d.Forward = genl.Masquerade
+		if server.Port != onlyPort(s) {
+			d.Address = netip.AddrPortFrom(server.Address, server.Port)
+		}
+	}
+	if server.State == model.Drain {
+		d.Weight = 0
+	}
+	return d
+}
+
+// forwarding is how packets reach a server.
+func forwarding(s *model.VirtualService, server model.RealServer) model.Forwarding {
+	if server.Forwarding != "" {
+		return server.Forwarding
+	}
+	return s.Forwarding
+}
+
+// onlyPort is the port of a service that has one; else 0.
+func onlyPort(s *model.VirtualService) uint16 {
+	if len(s.Ports) != 1 || len(s.PortRanges) != 0 || slices.ContainsFunc(s.Also, func(m model.Match) bool {
+		return len(m.PortRanges) > 0 || slices.ContainsFunc(m.Ports, func(p uint16) bool { return p != s.Ports[0] })
+	}) {
+		return 0
+	}
+	return s.Ports[0]
 }

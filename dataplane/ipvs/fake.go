@@ -2,11 +2,14 @@ package ipvs
 
 import (
 	"context"
+	"fmt"
 	"net/netip"
 	"slices"
 	"sync"
-	"syscall"
 	"time"
+
+	"github.com/truepacs/balancer/dataplane/ipvs/genl"
+	"github.com/truepacs/balancer/dataplane/ipvs/procfs"
 )
 
 // Fake is IPVS in memory, for tests of this and other packages. It answers with the errors that
@@ -15,147 +18,152 @@ import (
 type Fake struct {
 	// Missing makes it a kernel without IPVS.
 	Missing bool
-	// Refuse, if set, is asked before each step; its error is returned.
-	Refuse func(Step) error
+	// Refuse, if set, is asked before each change; its error is returned.
+	Refuse func(genl.Change) error
+	// Unlisted are services that netlink's list lacks although they are there, as a list does
+	// that is read while others change it; Interrupted makes lists fail.
+	Unlisted    func(genl.ServiceID) bool
+	Interrupted bool
+	// Unshown are services that the table of /proc lacks although they are there.
+	Unshown func(genl.ServiceID) bool
 
-	mu       sync.Mutex
-	services []*fakeService
-	timeouts Timeouts
-	steps    []Step
+	mu          sync.Mutex
+	services    []*fakeService
+	timeouts    genl.Timeouts
+	changes     []genl.Change
+	reads       Reads
+	connections []procfs.Connection
+}
+
+// Reads are how often a Fake was asked for something.
+type Reads struct {
+	Tables, Lists, Services, Destinations int
 }
 
 type fakeService struct {
-	service      Service
-	destinations []Destination
+	genl.Service
+	destinations []genl.Destination
 }
 
 var _ Kernel = (*Fake)(nil)
 
-// Steps returns the steps that were asked for, refused ones too.
-func (f *Fake) Steps() []Step {
+// Changes returns the changes that were asked for, refused ones too.
+func (f *Fake) Changes() []genl.Change {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return slices.Clone(f.steps)
+	return slices.Clone(f.changes)
 }
 
-// SetConnections sets what the kernel counts for a server.
-func (f *Fake) SetConnections(mark uint32, server netip.Addr, active, inactive int, total Counters) {
+// Reads returns how often what was read.
+func (f *Fake) Reads() Reads {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.reads
+}
+
+// SetFigures sets what the kernel counts for a server.
+func (f *Fake) SetFigures(mark uint32, server netip.Addr, active, inactive uint32, total genl.Stats) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, s := range f.services {
 		for i := range s.destinations {
-			if d := &s.destinations[i]; s.service.Mark == mark && d.Address == server {
-				d.Active, d.Inactive, d.Counters = active, inactive, total
+			if d := &s.destinations[i]; s.Mark == mark && d.Address.Addr() == server {
+				d.Active, d.Inactive, d.Stats = active, inactive, total
 			}
 		}
 	}
 }
 
+// SetConnections sets the table of connections.
+func (f *Fake) SetConnections(all ...procfs.Connection) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.connections = all
+}
+
 // Loaded implements Kernel.
 func (f *Fake) Loaded() bool { return !f.Missing }
 
+func (f *Fake) missing() error {
+	if f.Missing {
+		return fmt.Errorf("ipvs: %w", genl.ErrNoModule)
+	}
+	return nil
+}
+
 // Services implements Kernel.
-func (f *Fake) Services(context.Context) ([]Service, error) {
+func (f *Fake) Services(context.Context) ([]genl.Service, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.Missing {
-		return nil, ErrModuleMissing
+	f.reads.Lists++
+	if f.Interrupted {
+		return nil, fmt.Errorf("ipvs: %w", genl.ErrInterrupted)
 	}
-	var all []Service
+	var all []genl.Service
 	for _, s := range f.services {
-		all = append(all, s.service)
+		if f.Unlisted == nil || !f.Unlisted(s.ServiceID) {
+			all = append(all, s.Service)
+		}
 	}
-	return all, nil
+	return all, f.missing()
+}
+
+// Service implements Kernel.
+func (f *Fake) Service(_ context.Context, id genl.ServiceID) (genl.Service, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.reads.Services++
+	if found := f.find(id); found != nil {
+		return found.Service, f.missing()
+	}
+	return genl.Service{}, fmt.Errorf("ipvs: %s: %w", id, genl.ErrNoService)
 }
 
 // Destinations implements Kernel.
-func (f *Fake) Destinations(_ context.Context, s Service) ([]Destination, error) {
+func (f *Fake) Destinations(_ context.Context, id genl.ServiceID) ([]genl.Destination, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	found := f.find(s)
-	if found == nil {
-		return nil, syscall.ESRCH
+	f.reads.Destinations++
+	if found := f.find(id); found != nil {
+		return slices.Clone(found.destinations), f.missing()
 	}
-	return slices.Clone(found.destinations), nil
+	return nil, fmt.Errorf("ipvs: %s: %w", id, genl.ErrNoService)
 }
 
-func (f *Fake) find(s Service) *fakeService {
-	for _, o := range f.services {
-		if o.service.Mark == s.Mark && o.service.Protocol == s.Protocol && o.service.Address == s.Address {
-			return o
+func (f *Fake) find(id genl.ServiceID) *fakeService {
+	for _, s := range f.services {
+		if s.ServiceID == id {
+			return s
 		}
 	}
 	return nil
 }
 
-// Apply implements Kernel.
-func (f *Fake) Apply(_ context.Context, step Step) error {
+// Connections implements Kernel.
+func (f *Fake) Connections(ctx context.Context, visit func(*procfs.Connection) error) error {
 	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.Missing {
-		return ErrModuleMissing
-	}
-	f.steps = append(f.steps, step)
-	if f.Refuse != nil {
-		if err := f.Refuse(step); err != nil {
+	all := slices.Clone(f.connections)
+	f.mu.Unlock()
+	for i := range all {
+		if err := visit(&all[i]); err != nil {
 			return err
 		}
 	}
-	found := f.find(step.Service)
-	switch {
-	case step.Act == AddService && found == nil:
-		f.services = append(f.services, &fakeService{service: step.Service})
-		return nil
-	case step.Act == AddService:
-		return syscall.EEXIST
-	case found == nil:
-		return syscall.ESRCH
-	case step.Act == UpdateService:
-		step.Service.Counters = found.service.Counters
-		found.service = step.Service
-		return nil
-	case step.Act == RemoveService:
-		f.services = slices.DeleteFunc(f.services, func(o *fakeService) bool { return o == found })
-		return nil
-	}
-	return found.apply(step)
-}
-
-func (s *fakeService) apply(step Step) error {
-	at := slices.IndexFunc(s.destinations, func(d Destination) bool { return d.id() == step.Destination.id() })
-	switch {
-	case step.Act == AddDestination && at >= 0:
-		return syscall.EEXIST
-	case step.Act == AddDestination:
-		s.destinations = append(s.destinations, step.Destination)
-		return nil
-	case at < 0:
-		return syscall.ENOENT
-	case step.Act == RemoveDestination:
-		s.destinations = slices.Delete(s.destinations, at, at+1)
-		return nil
-	}
-	old, next := s.destinations[at], step.Destination
-	next.Active, next.Inactive, next.Counters = old.Active, old.Inactive, old.Counters
-	s.destinations[at] = next
-	return nil
+	return ctx.Err()
 }
 
 // Timeouts implements Kernel; fresh ones are Linux's.
-func (f *Fake) Timeouts(context.Context) (Timeouts, error) {
+func (f *Fake) Timeouts(context.Context) (genl.Timeouts, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.Missing {
-		return Timeouts{}, ErrModuleMissing
+	if f.timeouts == (genl.Timeouts{}) {
+		f.timeouts = genl.Timeouts{TCP: 15 * time.Minute, TCPFin: 2 * time.Minute, UDP: 5 * time.Minute}
 	}
-	if f.timeouts == (Timeouts{}) {
-		return Timeouts{TCP: 15 * time.Minute, TCPFin: 2 * time.Minute, UDP: 5 * time.Minute}, nil
-	}
-	return f.timeouts, nil
+	return f.timeouts, f.missing()
 }
 
 // SetTimeouts implements Kernel.
-func (f *Fake) SetTimeouts(ctx context.Context, t Timeouts) error {
+func (f *Fake) SetTimeouts(ctx context.Context, t genl.Timeouts) error {
 	now, err := f.Timeouts(ctx)
 	if err != nil {
 		return err

@@ -10,7 +10,7 @@ import (
 	"github.com/truepacs/balancer/dataplane/nft"
 )
 
-// virtualServer is IPVS as the agent sees it.
+// virtualServer is IPVS as the agent sees it; Weights is the driver's.
 type virtualServer struct{ *ipvs.Driver }
 
 // Set implements agent.VirtualServer. Settings of the host's IPVS are made when there is a
@@ -26,21 +26,7 @@ func (v virtualServer) Set(ctx context.Context, all []model.VirtualService) erro
 	return err
 }
 
-// Weights implements agent.VirtualServer.
-func (v virtualServer) Weights(ctx context.Context) (map[uint32]map[string]int, error) {
-	services, err := v.State(ctx)
-	if err != nil {
-		return nil, err
-	}
-	weights := make(map[uint32]map[string]int, len(services))
-	for _, s := range services {
-		weights[s.Mark] = make(map[string]int, len(s.Servers))
-		for _, server := range s.Servers {
-			weights[s.Mark][server.Address.String()] = server.Weight
-		}
-	}
-	return weights, nil
-}
+var _ agent.VirtualServer = virtualServer{}
 
 // feeder is the keeper as the agent sees it.
 type feeder struct{ *keeper.Server }

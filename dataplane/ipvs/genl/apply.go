@@ -135,6 +135,18 @@ func (c *Client) trains(ctx context.Context, changes []Change, send []int, resul
 			t.unknown(err)
 		}
 		send = send[n:]
+		if errors.Is(err, ErrTimeout) { // the next would wait as long
+			c.unsent(changes, send, results, err)
+			return
+		}
+	}
+}
+
+// unsent notes that changes were not sent since the kernel does not answer.
+func (c *Client) unsent(changes []Change, send []int, results []error, err error) {
+	for _, i := range send {
+		change := &changes[i]
+		results[i] = fmt.Errorf("%s %s: not tried: %w", change.Command, change.subject(), err)
 	}
 }
 
@@ -162,6 +174,7 @@ func (c *Client) train(ctx context.Context, t *train) error {
 		b = finish(t.changes[i].fill(b), start)
 	}
 	c.request = b
+	c.writes.Add(1)
 	return c.x.run(ctx, b, t.first, len(t.indices), t.take)
 }
 

@@ -206,3 +206,52 @@ func BenchmarkTrain(b *testing.B) {
 		}
 	}
 }
+
+// TestCounts: 600 changes are three datagrams, the family's number another that writes nothing.
+func TestCounts(t *testing.T) {
+	c, k := fake(t, Config{}, func(k *fakeKernel, m message) [][]byte {
+		if m.flags&unix.NLM_F_ACK != 0 {
+			return [][]byte{status(m, 0)}
+		}
+		return nil
+	})
+	all := make([]Change, 600)
+	for i := range all {
+		all[i] = Change{Command: NewService, Service: marked(uint32(i + 1))}
+	}
+	for _, err := range c.Apply(t.Context(), all) {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got, want := c.Counts(), (Counts{Sends: 4, Writes: 3}); got != want || k.sends != 4 {
+		t.Errorf("counted %+v, want %+v; the kernel got %d", got, want, k.sends)
+	}
+}
+
+func TestRefusal(t *testing.T) {
+	err := Refusal(Change{Command: NewService, Service: marked(7)}, unix.ENOENT)
+	if !errors.Is(err, ErrNoScheduler) || !errors.Is(err, unix.ENOENT) {
+		t.Errorf("got %v", err)
+	}
+}
+
+// TestHangingKernelCostsOneTimeout: 600 changes are three trains; the first waits, the rest is not tried.
+func TestHangingKernelCostsOneTimeout(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, k := fake(t, Config{Timeout: time.Minute}, func(*fakeKernel, message) [][]byte { return nil })
+		all := make([]Change, 600)
+		for i := range all {
+			all[i] = Change{Command: NewService, Service: marked(uint32(i + 1))}
+		}
+		begin := time.Now()
+		for _, err := range c.Apply(t.Context(), all) {
+			if !errors.Is(err, ErrTimeout) {
+				t.Fatalf("got %v", err)
+			}
+		}
+		if took := time.Since(begin); took != time.Minute || k.sends != 2 {
+			t.Errorf("took %s and %d datagrams, want a minute and 2", took, k.sends)
+		}
+	})
+}

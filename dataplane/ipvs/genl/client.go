@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -30,6 +31,7 @@ type Client struct {
 	request []byte
 	family  uint16 // 0: not looked up yet
 	timeout time.Duration
+	writes  atomic.Uint64
 }
 
 // Dial opens a client for the network namespace of the calling thread, in which it stays whichever
@@ -53,6 +55,19 @@ func newClient(w wire, config Config) *Client {
 	}
 	c.turn <- struct{}{}
 	return c
+}
+
+// Counts are what a client has sent: datagrams, each one system call.
+type Counts struct {
+	// Sends are all datagrams.
+	Sends uint64
+	// Writes are those that may change something: changes, timeouts, daemons.
+	Writes uint64
+}
+
+// Counts returns what the client has sent so far. It does not wait for the client's turn.
+func (c *Client) Counts() Counts {
+	return Counts{Sends: c.x.sends.Load(), Writes: c.writes.Load()}
 }
 
 // Close closes the socket. A call that waits for the kernel, and each later one, returns ErrClosed.
@@ -155,6 +170,7 @@ func (c *Client) start(command Command, flags uint16) (b []byte, seq uint32) {
 // order sends a request that the kernel acknowledges.
 func (c *Client) order(ctx context.Context, command Command, subject string, fill func([]byte) []byte) error {
 	return c.do(ctx, func(ctx context.Context) error {
+		c.writes.Add(1)
 		b, seq := c.start(command, unix.NLM_F_ACK)
 		c.request = finish(fill(b), 0)
 		return c.x.run(ctx, c.request, seq, 1, func(m message) (bool, error) {

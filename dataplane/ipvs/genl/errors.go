@@ -63,6 +63,11 @@ type Error struct {
 	Kind error
 }
 
+// Refusal returns the error of a kernel that answers a change with a number. It is for fakes.
+func Refusal(c Change, errno unix.Errno) *Error {
+	return &Error{Command: c.Command, Subject: c.subject(), Errno: errno, Kind: meaning(c.Command, errno)}
+}
+
 // Error says what was refused, why, and what to do.
 func (e *Error) Error() string {
 	var b strings.Builder

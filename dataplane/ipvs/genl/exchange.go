@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 )
@@ -25,7 +26,8 @@ type exchange struct {
 	wire    wire
 	buffer  []byte
 	seq     uint32
-	pending bool // an answer was given up: the kernel may still have some of it
+	sends   atomic.Uint64 // datagrams
+	pending bool          // an answer was given up: the kernel may still have some of it
 }
 
 // numbers reserves sequence numbers for a train of n requests, never 0, which the kernel's own
@@ -46,6 +48,7 @@ func (x *exchange) run(ctx context.Context, b []byte, first uint32, n int, visit
 		return err
 	}
 	x.drain()
+	x.sends.Add(1)
 	if err := x.wire.send(b); err != nil {
 		return fmt.Errorf("ipvs: send to the kernel: %w", sendError(err))
 	}

@@ -14,23 +14,29 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/truepacs/balancer/dataplane/ipvs"
+	"github.com/truepacs/balancer/dataplane/ipvs/genl"
 	"github.com/truepacs/balancer/dataplane/model"
 )
 
-// Kernel counts the steps that a driver takes on its way to a kernel.
+// Kernel notes the changes that a driver makes on its way to a kernel.
 type Kernel struct {
 	ipvs.Kernel
 	steps []string
 }
 
 // Apply implements ipvs.Kernel.
-func (k *Kernel) Apply(ctx context.Context, step ipvs.Step) error {
-	text := fmt.Sprintf("%s %#x", step.Act, step.Service.Mark)
-	if step.Destination.Address.IsValid() {
-		text += fmt.Sprintf(" %s weight %d", step.Destination.Address, step.Destination.Weight)
+func (k *Kernel) Apply(ctx context.Context, changes []genl.Change) []error {
+	for _, c := range changes {
+		text := fmt.Sprintf("%s %#x", c.Command, c.Service.Mark)
+		if c.Service.IPv6 {
+			text += " IPv6"
+		}
+		if c.Destination.Address.IsValid() {
+			text += fmt.Sprintf(" %s weight %d", c.Destination.Address.Addr(), c.Destination.Weight)
+		}
+		k.steps = append(k.steps, text)
 	}
-	k.steps = append(k.steps, text)
-	return k.Kernel.Apply(ctx, step)
+	return k.Kernel.Apply(ctx, changes)
 }
 
 // Contract runs each clause of the contract on a kernel of its own; open returns one without
@@ -50,6 +56,12 @@ func Contract(t *testing.T, open func(*testing.T) ipvs.Kernel) {
 		"timeouts":                        timeouts,
 		"state":                           state,
 		"hundreds of services":            hundreds,
+		"every kind of service":           everyKind,
+		"two families of one mark":        twoFamilies,
+		"states of servers":               states,
+		"drift is repaired":               drift,
+		"bad servers stay as they are":    badServers,
+		"figures":                         figures,
 	}
 	for clause, check := range clauses {
 		t.Run(clause, func(t *testing.T) { check(t, &Kernel{Kernel: open(t)}) })
@@ -90,8 +102,8 @@ func (k *Kernel) mustSet(t *testing.T, all ...model.VirtualService) {
 	}
 }
 
-// table returns everything in the kernel, one line for a service or server, ascending.
-func (k *Kernel) table(t *testing.T) []string {
+// Table returns everything in a kernel, one line for a service or server, ascending.
+func Table(t testing.TB, k ipvs.Kernel) []string {
 	t.Helper()
 	services, err := k.Services(t.Context())
 	if err != nil {
@@ -99,25 +111,41 @@ func (k *Kernel) table(t *testing.T) []string {
 	}
 	var lines []string
 	for _, s := range services {
-		line := fmt.Sprintf("%s %s", s, s.Scheduler)
-		if s.Flags != 0 {
-			line += fmt.Sprintf(" flags %#x timeout %d /%d", s.Flags, s.Timeout, s.PrefixLength)
-		}
-		lines = append(lines, line)
-		destinations, err := k.Destinations(t.Context(), s)
+		found, err := k.Destinations(t.Context(), s.ServiceID)
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, d := range destinations {
-			lines = append(lines, fmt.Sprintf("%s -> %s:%d forward %d weight %d", s, d.Address, d.Port, d.Forward, d.Weight))
-		}
+		lines = append(lines, Lines(s, found)...)
 	}
 	slices.Sort(lines)
 	return lines
 }
 
+// Lines are those of one service in a Table.
+func Lines(s genl.Service, found []genl.Destination) []string {
+	line := fmt.Sprintf("%s %s", s.ServiceID, s.Scheduler)
+	if s.Flags != 0 || s.Engine != "" {
+		line += fmt.Sprintf(" flags %#x timeout %d /%d", uint32(s.Flags), s.TimeoutSeconds, s.PrefixLength)
+	}
+	lines := []string{line + s.Engine}
+	for _, d := range found {
+		line := fmt.Sprintf("%s -> %s forward %d weight %d", s.ServiceID, d.Address, d.Forward, d.Weight)
+		if d.UpperThreshold != 0 || d.LowerThreshold != 0 {
+			line += fmt.Sprintf(" connections %d to %d", d.LowerThreshold, d.UpperThreshold)
+		}
+		if d.Tunnel != (genl.TunnelSettings{}) {
+			line += fmt.Sprintf(" tunnel %v", d.Tunnel)
+		}
+		lines = append(lines, line)
+	}
+	return lines
+}
+
+func (k *Kernel) table(t *testing.T) []string { return Table(t, k) }
+
 func (k *Kernel) wantTable(t *testing.T, want ...string) {
 	t.Helper()
+	slices.Sort(want)
 	if diff := cmp.Diff(want, k.table(t)); diff != "" {
 		t.Fatalf("table (-want +got):\n%s", diff)
 	}
@@ -131,12 +159,12 @@ func (k *Kernel) wantSteps(t *testing.T, want ...string) {
 	k.steps = nil
 }
 
-// put takes steps as another program would.
-func (k *Kernel) put(t *testing.T, steps ...ipvs.Step) {
+// put makes changes as another program would.
+func (k *Kernel) put(t *testing.T, changes ...genl.Change) {
 	t.Helper()
-	for _, step := range steps {
-		if err := k.Kernel.Apply(t.Context(), step); err != nil {
-			t.Fatalf("%s %s: %v", step.Act, step.Service, err)
+	for i, err := range k.Kernel.Apply(t.Context(), changes) {
+		if err != nil {
+			t.Fatalf("%s: %v", changes[i], err)
 		}
 	}
 }
@@ -184,7 +212,7 @@ func serversComeFirst(t *testing.T, k *Kernel) {
 	next := Dicom()
 	next.Servers = []model.RealServer{server("pacs-c", "192.0.2.13", 50), server("pacs-b", "192.0.2.12", 100)}
 	k.mustSet(t, next)
-	k.wantSteps(t, "add server 0x54000001 192.0.2.13 weight 50", "remove server 0x54000001 192.0.2.11 weight 100")
+	k.wantSteps(t, "add destination 0x54000001 192.0.2.13 weight 50", "remove destination 0x54000001 192.0.2.11 weight 100")
 }
 
 func raisedFirst(t *testing.T, k *Kernel) {
@@ -195,7 +223,7 @@ func raisedFirst(t *testing.T, k *Kernel) {
 	next := Dicom()
 	next.Servers[0].Weight = 0
 	k.mustSet(t, next)
-	k.wantSteps(t, "change server 0x54000001 192.0.2.12 weight 100", "change server 0x54000001 192.0.2.11 weight 0")
+	k.wantSteps(t, "change destination 0x54000001 192.0.2.12 weight 100", "change destination 0x54000001 192.0.2.11 weight 0")
 }
 
 func weightZero(t *testing.T, k *Kernel) {
@@ -208,14 +236,14 @@ func weightZero(t *testing.T, k *Kernel) {
 	k.wantTable(t, "firewall mark 0x54000002 -> 192.0.2.11:0 forward 3 weight 65535", "firewall mark 0x54000002 rr")
 }
 
-func foreign() []ipvs.Step {
-	byMark := ipvs.Service{Mark: 0x55000001, Scheduler: "rr", PrefixLength: 32}
-	byAddress := ipvs.Service{Protocol: 6, Address: netip.MustParseAddrPort("198.51.100.1:80"), Scheduler: "wrr", PrefixLength: 32}
-	d := ipvs.Destination{Address: netip.MustParseAddr("192.0.2.99"), Port: 8080, Weight: 7}
-	return []ipvs.Step{
-		{Act: ipvs.AddService, Service: byMark},
-		{Act: ipvs.AddService, Service: byAddress},
-		{Act: ipvs.AddDestination, Service: byAddress, Destination: d},
+func foreign() []genl.Change {
+	byMark := genl.Service{ServiceID: genl.ByMark(0x55000001, false), Scheduler: "rr", PrefixLength: 32}
+	byAddress := genl.Service{ServiceID: genl.ByAddress(genl.TCP, netip.MustParseAddrPort("198.51.100.1:80")), Scheduler: "wrr", PrefixLength: 32}
+	d := genl.Destination{Address: netip.MustParseAddrPort("192.0.2.99:8080"), Weight: 7}
+	return []genl.Change{
+		{Command: genl.NewService, Service: byMark},
+		{Command: genl.NewService, Service: byAddress},
+		{Command: genl.NewDest, Service: byAddress, Destination: d},
 	}
 }
 
@@ -230,7 +258,7 @@ func leftovers(t *testing.T, k *Kernel) {
 func badItems(t *testing.T, k *Kernel) {
 	k.mustSet(t, Dicom())
 	kept := Dicom()
-	kept.Scheduler = "sh"
+	kept.Scheduler = "dh"
 	twice := Web()
 	twice.Key = "twice"
 	outside := Web()
@@ -244,7 +272,7 @@ func badItems(t *testing.T, k *Kernel) {
 	if len(items) != 5 || rest != nil {
 		t.Errorf("item errors %v, rest %v, want one for each service", items, rest)
 	}
-	for _, words := range []string{"not one of rr", "same firewall mark", "not in the configured range", "whole seconds", "0 to 65535", "not IPv4", "sum up"} {
+	for _, words := range []string{"not one of rr", "same firewall mark", "not in the configured range", "whole seconds", "0 to 65535", "IPv4 or IPv6", "sum up"} {
 		if !strings.Contains(err.Error(), words) {
 			t.Errorf("the words %q are missing in %v", words, err)
 		}
@@ -260,21 +288,26 @@ func badItems(t *testing.T, k *Kernel) {
 
 // adopts finds a service of ours that is wrong in every way but its mark.
 func adopts(t *testing.T, k *Kernel) {
-	s := ipvs.Service{Mark: 0x54000001, Scheduler: "rr", Flags: ipvs.FlagPersistent, Timeout: 60, PrefixLength: 24}
-	a := ipvs.Destination{Address: netip.MustParseAddr("192.0.2.11"), Forward: ipvs.ForwardTunnel, Weight: 3, UpperThreshold: 9}
-	b := ipvs.Destination{Address: netip.MustParseAddr("192.0.2.12"), Port: 104, Forward: ipvs.ForwardMasquerade, Weight: 3}
-	k.put(t, ipvs.Step{Act: ipvs.AddService, Service: s},
-		ipvs.Step{Act: ipvs.AddDestination, Service: s, Destination: a}, ipvs.Step{Act: ipvs.AddDestination, Service: s, Destination: b})
+	s := genl.Service{
+		ServiceID: genl.ByMark(0x54000001, false), Scheduler: "rr", Flags: genl.FlagPersistent | genl.FlagOnePacket | genl.FlagPort,
+		TimeoutSeconds: 60, PrefixLength: 24,
+	}
+	a := genl.Destination{Address: at("192.0.2.11:0"), Forward: genl.Tunnel, Weight: 3, UpperThreshold: 9, Tunnel: genl.TunnelSettings{Type: genl.GUE, Port: 6080}}
+	b := genl.Destination{Address: at("192.0.2.12:104"), Forward: genl.Masquerade, Weight: 3}
+	k.put(t, genl.Change{Command: genl.NewService, Service: s},
+		genl.Change{Command: genl.NewDest, Service: s, Destination: a}, genl.Change{Command: genl.NewDest, Service: s, Destination: b})
 	k.mustSet(t, Dicom())
 	k.wantSteps(t,
-		"add server 0x54000001 192.0.2.12 weight 100",
+		"add destination 0x54000001 192.0.2.12 weight 100",
 		"change service 0x54000001",
-		"change server 0x54000001 192.0.2.11 weight 100",
-		"remove server 0x54000001 192.0.2.12 weight 3",
+		"change destination 0x54000001 192.0.2.11 weight 100",
+		"remove destination 0x54000001 192.0.2.12 weight 3",
 	)
 	k.mustSet(t, Dicom())
 	k.wantSteps(t)
 }
+
+func at(s string) netip.AddrPort { return netip.MustParseAddrPort(s) }
 
 func persistence(t *testing.T, k *Kernel) {
 	for _, p := range []model.Persistence{{Timeout: time.Second, PrefixLength: 1}, {Timeout: time.Hour, PrefixLength: 24}, {Timeout: 31 * 24 * time.Hour, PrefixLength: 31}} {
@@ -300,7 +333,7 @@ func timeouts(t *testing.T, k *Kernel) {
 		t.Fatal(err)
 	}
 	got, err := k.Timeouts(t.Context())
-	want := ipvs.Timeouts{TCP: time.Hour, TCPFin: 2 * time.Minute, UDP: time.Second}
+	want := genl.Timeouts{TCP: time.Hour, TCPFin: 2 * time.Minute, UDP: time.Second}
 	if got != want || err != nil {
 		t.Errorf("timeouts are %+v, %v, want %+v", got, err, want)
 	}
@@ -320,9 +353,11 @@ func state(t *testing.T, k *Kernel) {
 	want := []ipvs.Observed{
 		{
 			Key: Dicom().Key, Mark: 0x54000001, Scheduler: "wlc", Persistence: Dicom().Persistence,
-			Servers: []ipvs.ObservedServer{{Address: a, Weight: 100}, {Address: b, Weight: 100}},
+			Servers: []ipvs.ObservedServer{
+				{Address: a, Weight: 100, Forwarding: model.DirectRouting}, {Address: b, Weight: 100, Forwarding: model.DirectRouting},
+			},
 		},
-		{Key: Web().Key, Mark: 0x54000002, Scheduler: "rr", Servers: []ipvs.ObservedServer{{Address: a, Weight: 1}}},
+		{Key: Web().Key, Mark: 0x54000002, Scheduler: "rr", Servers: []ipvs.ObservedServer{{Address: a, Weight: 1, Forwarding: model.DirectRouting}}},
 	}
 	if diff := cmp.Diff(want, got, cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); diff != "" {
 		t.Errorf("state (-want +got):\n%s", diff)

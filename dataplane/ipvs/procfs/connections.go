@@ -1,6 +1,7 @@
 package procfs
 
 import (
+	"encoding/binary"
 	"io"
 	"math"
 	"net/netip"
@@ -17,8 +18,8 @@ const ConnectionsPath = "/proc/thread-self/net/ip_vs_conn"
 type Connection struct {
 	// Protocol is the kernel's name: TCP, UDP, SCTP, or IP for templates of services by mark.
 	Protocol string
-	// Client, Virtual and Destination are the ends; Virtual's address is that of the mark
-	// (0.0.0.MARK) for templates of services by mark.
+	// Client, Virtual and Destination are the ends; Virtual's address has the mark
+	// in its first four bytes for templates of services by mark, see Mark.
 	Client, Virtual, Destination netip.AddrPort
 	// State is the kernel's name of the protocol's state: ESTABLISHED, FIN_WAIT, UDP, NONE.
 	State string
@@ -26,6 +27,23 @@ type Connection struct {
 	Expires time.Duration
 	// Engine is the persistence engine; empty for most. Its data is left out.
 	Engine string
+}
+
+// Template tells whether this is no connection but the memory of a persistent client.
+func (c *Connection) Template() bool {
+	return c.Client.Port() == 0 && (c.State == "NONE" || c.State == "ASSURED")
+}
+
+// Mark returns the firewall mark of a template of a service by mark, 0 for all else: protocol IP,
+// the mark in the first four bytes of the virtual address, no port (ip_vs_core.c,
+// ip_vs_sched_persist).
+func (c *Connection) Mark() uint32 {
+	a := c.Virtual.Addr()
+	if c.Protocol != "IP" || !c.Template() || c.Virtual.Port() != 0 || !a.IsValid() {
+		return 0
+	}
+	b := a.AsSlice()
+	return binary.BigEndian.Uint32(b)
 }
 
 const (

@@ -3,6 +3,7 @@ package procfs
 import (
 	"errors"
 	"io"
+	"net/netip"
 	"os"
 	"strings"
 	"testing"
@@ -90,5 +91,31 @@ func TestConnectionsAllocateNothing(t *testing.T) {
 	}
 	if few, many := allocations(10), allocations(10_000); many > few {
 		t.Errorf("%v allocations for 10 connections, %v for 10,000", few, many)
+	}
+}
+
+func TestTemplates(t *testing.T) {
+	at := netip.MustParseAddrPort
+	tests := map[string]struct {
+		c        Connection
+		template bool
+		mark     uint32
+	}{
+		"connection":            {Connection{Protocol: "TCP", Client: at("192.0.2.9:40000"), Virtual: at("192.0.2.100:104"), State: "ESTABLISHED"}, false, 0},
+		"template by address":   {Connection{Protocol: "TCP", Client: at("192.0.2.0:0"), Virtual: at("192.0.2.100:104"), State: "ASSURED"}, true, 0},
+		"template by mark":      {Connection{Protocol: "IP", Client: at("192.0.2.0:0"), Virtual: at("84.0.0.1:0"), State: "NONE"}, true, 0x54000001},
+		"template by mark, six": {Connection{Protocol: "IP", Client: at("[2001:db8::]:0"), Virtual: at("[5400:2::]:0"), State: "ASSURED"}, true, 0x54000002},
+		"client's port 0":       {Connection{Protocol: "UDP", Client: at("192.0.2.9:0"), Virtual: at("192.0.2.100:53"), State: "UDP"}, false, 0},
+		"nothing":               {Connection{}, false, 0},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			if got := tc.c.Template(); got != tc.template {
+				t.Errorf("template: %t", got)
+			}
+			if got := tc.c.Mark(); got != tc.mark {
+				t.Errorf("mark %#x, want %#x", got, tc.mark)
+			}
+		})
 	}
 }

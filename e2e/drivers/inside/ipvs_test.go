@@ -6,7 +6,9 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"net/netip"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -15,14 +17,21 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/truepacs/balancer/dataplane/ipvs"
+	"github.com/truepacs/balancer/dataplane/ipvs/genl"
 	"github.com/truepacs/balancer/dataplane/ipvs/ipvstest"
 	"github.com/truepacs/balancer/dataplane/model"
 	"github.com/truepacs/balancer/dataplane/netif/netnstest"
 )
 
-// kernel is IPVS in a network namespace of the test's own, with the rights of a pod.
+// kernel is IPVS in a network namespace of the test's own, with the rights of a pod. Its services go
+// before the namespace does, which takes a while: until then the next test's table would lack some.
 func kernel(t *testing.T) ipvs.Kernel {
 	netnstest.Enter(t)
+	t.Cleanup(func() {
+		if out, err := exec.Command("ipvsadm", "-C").CombinedOutput(); err != nil {
+			t.Errorf("ipvsadm -C: %v\n%s", err, out)
+		}
+	})
 	n := &ipvs.Netlink{}
 	t.Cleanup(n.Close)
 	return n
@@ -124,7 +133,7 @@ func TestWhatIpvsadmMadeIsAdopted(t *testing.T) {
 	if err := ipvs.New(ipvs.Config{Kernel: spy}).Set(t.Context(), []model.VirtualService{ipvstest.Web()}); err != nil {
 		t.Fatal(err)
 	}
-	if len(spy.seen) != 1 || spy.seen[0].Act != ipvs.RemoveService || spy.seen[0].Service.Mark != 0x54000009 {
+	if len(spy.seen) != 1 || spy.seen[0].Command != genl.DelService || spy.seen[0].Service.Mark != 0x54000009 {
 		t.Errorf("steps %+v, want one that removes the leftover", spy.seen)
 	}
 	out := netnstest.Run(t, "ipvsadm", "-S", "-n")
@@ -137,63 +146,93 @@ func TestWhatIpvsadmMadeIsAdopted(t *testing.T) {
 
 type steps struct {
 	ipvs.Kernel
-	seen []ipvs.Step
+	seen []genl.Change
 }
 
-func (s *steps) Apply(ctx context.Context, step ipvs.Step) error {
-	s.seen = append(s.seen, step)
-	return s.Kernel.Apply(ctx, step)
+func (s *steps) Apply(ctx context.Context, changes []genl.Change) []error {
+	s.seen = append(s.seen, changes...)
+	return s.Kernel.Apply(ctx, changes)
 }
 
-// TestAnswersOfTheKernel are those that the Kernel interface promises.
+// TestAnswersOfTheKernel are those that the fake gives, too.
 func TestAnswersOfTheKernel(t *testing.T) {
-	k := kernel(t)
-	web := ipvs.Service{Mark: 0x54000002, Scheduler: "rr", PrefixLength: 32}
+	web := genl.Service{ServiceID: genl.ByMark(0x54000002, false), Scheduler: "rr", PrefixLength: 32}
 	unknown := web
 	unknown.Scheduler = "nosuch"
-	d := ipvs.Destination{Address: ipvstest.Web().Servers[0].Address, Forward: ipvs.ForwardDirectRoute, Weight: 1}
-	everybody := d
-	everybody.Address = everybody.Address.Next()
+	d := genl.Destination{Address: netip.AddrPortFrom(ipvstest.Web().Servers[0].Address, 0), Forward: genl.DirectRoute, Weight: 1}
+	other, group, six := d, d, d
+	other.Address = netip.AddrPortFrom(d.Address.Addr().Next(), 0)
+	group.Address = netip.MustParseAddrPort("224.0.0.9:0")
+	six.Address = netip.MustParseAddrPort("[2001:db8::1]:0")
 	tests := []struct {
-		name string
-		step ipvs.Step
-		want error
+		name   string
+		change genl.Change
+		want   error
 	}{
-		{"change what is not there", ipvs.Step{Act: ipvs.UpdateService, Service: web}, syscall.ESRCH},
-		{"remove what is not there", ipvs.Step{Act: ipvs.RemoveService, Service: web}, syscall.ESRCH},
-		{"server of nothing", ipvs.Step{Act: ipvs.AddDestination, Service: web, Destination: d}, syscall.ESRCH},
-		{"unknown scheduler", ipvs.Step{Act: ipvs.AddService, Service: unknown}, syscall.ENOENT},
-		{"add", ipvs.Step{Act: ipvs.AddService, Service: web}, nil},
-		{"add twice", ipvs.Step{Act: ipvs.AddService, Service: web}, syscall.EEXIST},
-		{"add server", ipvs.Step{Act: ipvs.AddDestination, Service: web, Destination: d}, nil},
-		{"add server twice", ipvs.Step{Act: ipvs.AddDestination, Service: web, Destination: d}, syscall.EEXIST},
-		{"remove no server", ipvs.Step{Act: ipvs.RemoveDestination, Service: web, Destination: everybody}, syscall.ENOENT},
-		{"change no server", ipvs.Step{Act: ipvs.UpdateDestination, Service: web, Destination: everybody}, syscall.ENOENT},
+		{"change what is not there", genl.Change{Command: genl.SetService, Service: web}, syscall.ESRCH},
+		{"remove what is not there", genl.Change{Command: genl.DelService, Service: web}, syscall.ESRCH},
+		{"server of nothing", genl.Change{Command: genl.NewDest, Service: web, Destination: d}, syscall.ESRCH},
+		{"add", genl.Change{Command: genl.NewService, Service: web}, nil},
+		{"add twice", genl.Change{Command: genl.NewService, Service: web}, syscall.EEXIST},
+		{"add server", genl.Change{Command: genl.NewDest, Service: web, Destination: d}, nil},
+		{"add server twice", genl.Change{Command: genl.NewDest, Service: web, Destination: d}, syscall.EEXIST},
+		{"remove no server", genl.Change{Command: genl.DelDest, Service: web, Destination: other}, syscall.ENOENT},
+		{"change no server", genl.Change{Command: genl.SetDest, Service: web, Destination: other}, syscall.ENOENT},
+		{"server is a group", genl.Change{Command: genl.NewDest, Service: web, Destination: group}, syscall.EINVAL},
+		{"server of the other family", genl.Change{Command: genl.NewDest, Service: web, Destination: six}, syscall.EINVAL},
 	}
-	for _, tc := range tests {
-		if err := k.Apply(t.Context(), tc.step); !errors.Is(err, tc.want) {
-			t.Errorf("%s: %v, want %v", tc.name, err, tc.want)
+	k := kernel(t)
+	for name, k := range map[string]ipvs.Kernel{"fake": &ipvs.Fake{}, "kernel": k} {
+		for _, tc := range tests {
+			if err := k.Apply(t.Context(), []genl.Change{tc.change})[0]; !errors.Is(err, tc.want) {
+				t.Errorf("%s: %s: %v, want %v", name, tc.name, err, tc.want)
+			}
 		}
+	}
+	if err := k.Apply(t.Context(), []genl.Change{{Command: genl.SetService, Service: unknown}})[0]; !errors.Is(err, syscall.ENOENT) {
+		t.Errorf("unknown scheduler: %v", err)
 	}
 }
 
 // TestSysctlsOfTheHost writes the machine's own settings; in a pod they are read-only.
 func TestSysctlsOfTheHost(t *testing.T) {
-	driver := ipvs.New(ipvs.Config{Kernel: &ipvs.Netlink{}})
-	changed, err := driver.SetSysctls(t.Context())
-	want := []ipvs.Setting{{Name: "expire_quiescent_template", Old: "0", New: "1"}, {Name: "conn_reuse_mode", Old: "1", New: "3"}}
-	if diff := cmp.Diff(want, changed); diff != "" || err != nil {
-		t.Errorf("changed (-want +got), %v:\n%s", err, diff)
-	}
-	for name, value := range map[string]string{"expire_quiescent_template": "1", "conn_reuse_mode": "3"} {
-		b, err := os.ReadFile(filepath.Join(ipvs.DefaultSysctlDir, name))
-		if err != nil || strings.TrimSpace(string(b)) != value {
-			t.Errorf("%s is %q, %v", name, b, err)
+	n := &ipvs.Netlink{}
+	defer n.Close()
+	driver := ipvs.New(ipvs.Config{Kernel: n})
+	check := func(want ...string) {
+		t.Helper()
+		for range 2 {
+			changed, err := driver.SetSysctls(t.Context())
+			var got []string
+			for _, c := range changed {
+				got = append(got, c.Name+" "+c.Old+" "+c.New)
+				b, err := os.ReadFile(filepath.Join(ipvs.DefaultSysctlDir, c.Name))
+				if err != nil || strings.TrimSpace(string(b)) != c.New {
+					t.Errorf("%s is %q, %v", c.Name, b, err)
+				}
+			}
+			if diff := cmp.Diff(want, got); diff != "" || err != nil {
+				t.Errorf("changed (-want +got), %v:\n%s", err, diff)
+			}
+			want = nil
 		}
 	}
-	if changed, err := driver.SetSysctls(t.Context()); changed != nil || err != nil {
-		t.Errorf("again: %v, %v", changed, err)
+	check("expire_quiescent_template 0 1", "expire_nodest_conn 0 1", "conn_reuse_mode 1 3", "schedule_icmp 0 1")
+	defer func() {
+		if err := driver.Set(t.Context(), nil); err != nil {
+			t.Error(err)
+		}
+	}()
+	s := ipvstest.Web()
+	s.Forwarding, s.Scheduler = model.SNAT, model.MaglevHash
+	if err := driver.Set(t.Context(), []model.VirtualService{s}); err != nil {
+		t.Fatal(err)
 	}
+	check("sloppy_tcp 0 1", "conntrack 0 1")
+	if err := driver.Set(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+	check("sloppy_tcp 1 0", "conntrack 1 0")
 }
 
 func TestSysctlsInAPodSayWhatToDo(t *testing.T) {
