@@ -195,7 +195,7 @@ func (a *Agent) apply(ctx context.Context, want *desired) Observed {
 	failures := []error{err, d.RealServer.Set(ctx, node.RealServer)}
 	if err == nil {
 		services := a.weigh(node.Services, verdicts)
-		failures = append(failures, d.VirtualServer.Set(ctx, services), d.PacketFilter.Set(ctx, rules(node, services)))
+		failures = append(failures, d.VirtualServer.Set(ctx, services, node.Timeouts), d.PacketFilter.Set(ctx, rules(node, services)))
 	}
 	failures = append(failures,
 		d.Addresses.Set(ctx, node.VirtualIPs),

@@ -40,7 +40,7 @@ func (h *host) did(call string) {
 
 type ipvsOf struct{ *host }
 
-func (d ipvsOf) Set(_ context.Context, all []model.VirtualService) error {
+func (d ipvsOf) Set(_ context.Context, all []model.VirtualService, _ model.IPVSTimeouts) error {
 	d.did("ipvs")
 	d.services = all
 	return d.setErr

@@ -12,7 +12,8 @@ import (
 
 // VirtualServer is the kernel's layer 4 load balancer (IPVS).
 type VirtualServer interface {
-	Set(ctx context.Context, all []model.VirtualService) error
+	// Set also sets the idle timeouts, which are the host's; those of 0 stay as they are.
+	Set(ctx context.Context, all []model.VirtualService, timeouts model.IPVSTimeouts) error
 	// Weights returns the weights that the kernel has, by firewall mark and server address.
 	Weights(ctx context.Context) (map[uint32]map[string]int, error)
 }

@@ -11,22 +11,31 @@ import (
 )
 
 // virtualServer is IPVS as the agent sees it; Weights is the driver's.
-type virtualServer struct{ *ipvs.Driver }
+type virtualServer struct {
+	*ipvs.Driver
+	used bool // there was a service, so settings may be ours
+}
 
 // Set implements agent.VirtualServer. Settings of the host's IPVS are made when there is a
 // service, not before: a host without work stays as it is.
-func (v virtualServer) Set(ctx context.Context, all []model.VirtualService) error {
-	if err := v.Driver.Set(ctx, all); err != nil || len(all) == 0 {
+func (v *virtualServer) Set(ctx context.Context, all []model.VirtualService, timeouts model.IPVSTimeouts) error {
+	if err := v.Driver.Set(ctx, all); err != nil {
 		return err
 	}
-	if err := v.SetTimeouts(ctx, tcpTimeout, tcpFinTimeout, udpTimeout); err != nil {
-		return err
+	if len(all) == 0 && !v.used {
+		return nil
+	}
+	v.used = len(all) > 0
+	if v.used {
+		if err := v.SetTimeouts(ctx, timeouts.TCP, timeouts.TCPFin, timeouts.UDP); err != nil {
+			return err
+		}
 	}
 	_, err := v.SetSysctls(ctx)
 	return err
 }
 
-var _ agent.VirtualServer = virtualServer{}
+var _ agent.VirtualServer = (*virtualServer)(nil)
 
 // feeder is the keeper as the agent sees it.
 type feeder struct{ *keeper.Server }

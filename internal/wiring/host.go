@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"time"
 
 	"github.com/go-logr/logr"
 
@@ -26,14 +25,6 @@ import (
 
 // ProxyGroup is the group, and in pods the user, that the proxy runs as.
 const ProxyGroup = 65532
-
-// Idle timeouts of IPVS connections: studies are looked at for an hour (imaging practice), and
-// the kernel's own 15 minutes would forget associations that are still open.
-const (
-	tcpTimeout    = time.Hour
-	tcpFinTimeout = 2 * time.Minute
-	udpTimeout    = 5 * time.Minute
-)
 
 // Options say where a Host keeps its things.
 type Options struct {
@@ -106,7 +97,7 @@ func join(o Options) *Host {
 		Log:   o.Log,
 		Store: &agent.Store{Dir: o.StateDir, SecretDir: o.RunDir},
 		Drivers: agent.Drivers{
-			VirtualServer: virtualServer{h.ipvs},
+			VirtualServer: &virtualServer{Driver: h.ipvs},
 			PacketFilter:  packetFilter{nft.New(nft.Config{Kernel: nft.Netfilter{}})},
 			Addresses:     h.netif,
 			Announcer:     announcer,
