@@ -10,6 +10,9 @@ const (
 	ConditionProgrammed = "Programmed"
 	// ConditionServersHealthy: every server passes its health checks.
 	ConditionServersHealthy = "ServersHealthy"
+	// ConditionNetworkSound: nothing on the directors or their network keeps what is programmed from
+	// working.
+	ConditionNetworkSound = "NetworkSound"
 	// ConditionReady: Accepted, ResolvedRefs and Programmed on every reachable director.
 	ConditionReady = "Ready"
 	// ConditionReconciling: work is under way (kstatus, abnormal when true).
@@ -75,6 +78,8 @@ const (
 	ReasonServersDown = "ServersDown"
 	// ReasonNoServerLeft: every server of a pool fails its checks.
 	ReasonNoServerLeft = "NoServerLeft"
+	// ReasonSound: nothing was found that stands in the way.
+	ReasonSound = "Sound"
 	// ReasonReady: the balancer does what the spec says.
 	ReasonReady = "Ready"
 	// ReasonInstallationConflict: another TruePACSBalancer installation runs here.

@@ -55,6 +55,19 @@ func (s *scope) programmed() metav1.Condition {
 	)
 }
 
+func (s *scope) networkSound() metav1.Condition {
+	return s.decide(v1alpha1.ConditionNetworkSound,
+		directorElsewhere,
+		noDirectorToAsk,
+		nobodyHeard,
+		reported(v1alpha1.ConditionNetworkSound, metav1.ConditionFalse),
+		reported(v1alpha1.ConditionNetworkSound, metav1.ConditionTrue),
+		func(*scope) *verdict {
+			return unknown(v1alpha1.ReasonPending, "No director has looked at its network yet.")
+		},
+	)
+}
+
 func refusedAcrossBalancers(s *scope) *verdict {
 	if s.Accepted == nil || s.Accepted.Status == metav1.ConditionTrue {
 		return nil

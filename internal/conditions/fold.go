@@ -50,10 +50,10 @@ func Fold(in Input) v1alpha1.TruePACSBalancerStatus {
 
 func (s *scope) conditions(services []v1alpha1.VirtualServiceStatus) []metav1.Condition {
 	accepted, resolved, programmed := s.accepted(), s.resolvedRefs(), s.programmed()
-	servers := s.serversHealthy(services)
+	servers, network := s.serversHealthy(services), s.networkSound()
 	ready := s.ready(accepted, resolved, programmed, servers)
 	stalled := stalled(accepted, resolved, programmed)
-	return []metav1.Condition{accepted, resolved, programmed, servers, ready, reconciling(ready, stalled), stalled}
+	return []metav1.Condition{accepted, resolved, programmed, servers, ready, reconciling(ready, stalled), stalled, network}
 }
 
 // Equal says whether two statuses mean the same, so that nothing need be written.

@@ -39,7 +39,7 @@ func short(status v1alpha1.TruePACSBalancerStatus) (out expect) {
 	return out
 }
 
-var kinds = []string{"Accepted", "ResolvedRefs", "Programmed", "ServersHealthy", "Ready", "Reconciling", "Stalled"}
+var kinds = []string{"Accepted", "ResolvedRefs", "Programmed", "ServersHealthy", "Ready", "Reconciling", "Stalled", "NetworkSound"}
 
 type foldCase struct {
 	change  func(*conditions.Input)
@@ -284,6 +284,33 @@ func TestFold(t *testing.T) {
 			}
 			if tc.servers != "" && got.Summary.ActiveNodes != tc.active {
 				t.Errorf("active nodes column is %q, want %q", got.Summary.ActiveNodes, tc.active)
+			}
+		})
+	}
+}
+
+func TestFindingsOfADirector(t *testing.T) {
+	sound := condition(v1alpha1.ConditionNetworkSound, isTrue, v1alpha1.ReasonSound, "Nothing was found.")
+	broken := condition(v1alpha1.ConditionNetworkSound, isFalse, "ServerAnswersARP", "Server pacs-a answers.")
+	for name, tc := range map[string]struct {
+		reported []metav1.Condition
+		want     row
+		says     string
+	}{
+		"nothing looked at": {nil, row{isUnknown, "Pending"}, "has looked"},
+		"sound":             {[]metav1.Condition{sound}, row{isTrue, "Sound"}, "Nothing was found"},
+		"found":             {[]metav1.Condition{broken}, row{isFalse, "ServerAnswersARP"}, "Director node-1: Server pacs-a answers."},
+	} {
+		t.Run(name, func(t *testing.T) {
+			in := working()
+			in.Reports[0].Status.Conditions = append(in.Reports[0].Status.Conditions, tc.reported...)
+			got := conditions.Fold(in)
+			c := meta.FindStatusCondition(got.Conditions, v1alpha1.ConditionNetworkSound)
+			if c == nil || (row{c.Status, c.Reason}) != tc.want || !strings.Contains(c.Message, tc.says) {
+				t.Errorf("got %+v", c)
+			}
+			if !meta.IsStatusConditionTrue(got.Conditions, v1alpha1.ConditionReady) {
+				t.Error("a finding makes the balancer not ready")
 			}
 		})
 	}

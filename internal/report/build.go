@@ -53,7 +53,7 @@ func Build(in Input) v1alpha1.TruePACSReportStatus {
 			ServerStates: serverStates(s, in.Observed.Verdicts),
 		})
 	}
-	all := append(meta(in.Result.Conditions, in.Result.Generation), worst(programmed))
+	all := append(meta(in.Result.Conditions, in.Result.Generation), worst(programmed), in.networkSound())
 	r.Conditions = conditions.Merge(in.Previous.Conditions, all, in.Result.Generation, in.Now)
 	return r
 }
