@@ -107,7 +107,7 @@ func join(o Options) *Host {
 			}),
 			Proxy:    feeder{h.Keeper},
 			Checker:  checks.New(o.Log, func(string, model.Verdict) { wake() }),
-			Surveyor: surveyor{netif: h.netif, prober: announce.Prober{Network: announce.Sockets{}}},
+			Surveyor: surveyor{netif: h.netif, ipvs: h.ipvs, prober: announce.Prober{Network: announce.Sockets{}}},
 		},
 		OnChange: o.OnChange,
 	})

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/truepacs/balancer/dataplane/announce"
+	"github.com/truepacs/balancer/dataplane/ipvs"
 	"github.com/truepacs/balancer/dataplane/model"
 	"github.com/truepacs/balancer/dataplane/netif"
 	"github.com/truepacs/balancer/dataplane/preflight"
@@ -23,6 +24,7 @@ type surveyor struct {
 	host   preflight.Host
 	netif  *netif.Driver
 	prober announce.Prober
+	ipvs   *ipvs.Driver
 }
 
 // Survey implements agent.Surveyor. What cannot be read raises no finding; the error says why.
@@ -50,6 +52,8 @@ func (s surveyor) settings(ctx context.Context, node model.Node, facts *prefligh
 	facts.Forwarding, err = s.host.Forwarding()
 	errs = append(errs, err)
 	facts.Sockets, err = s.host.Sockets(node)
+	errs = append(errs, err)
+	facts.IPVS.Services, facts.IPVS.Count, err = s.ipvs.Foreign(ctx, 3)
 	facts.IPVS.KubeProxy = s.host.KubeProxy()
 	return errors.Join(append(errs, err)...)
 }
