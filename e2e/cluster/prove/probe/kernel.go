@@ -1,16 +1,18 @@
 package main
 
 import (
+	"context"
 	"fmt"
-	"net"
+	"net/netip"
 	"strconv"
 
 	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
-	"github.com/moby/ipvs"
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
+
+	"github.com/truepacs/balancer/dataplane/ipvs/genl"
 )
 
 // family asks generic netlink for a family by its name; the kernel loads the module that claims the name.
@@ -22,37 +24,39 @@ func family(args []string) error {
 	return err
 }
 
-func service(scheduler string) *ipvs.Service {
-	return &ipvs.Service{
-		AddressFamily: unix.AF_INET, Protocol: unix.IPPROTO_TCP, Address: net.IPv4(192, 0, 2, 99).To4(), Port: 104,
-		SchedName: scheduler, Netmask: 0xffffffff,
+// probed is the service by which IPVS is tried.
+func probed(scheduler string) genl.Service {
+	return genl.Service{
+		ServiceID: genl.ByAddress(unix.IPPROTO_TCP, netip.MustParseAddrPort("192.0.2.99:104")), Scheduler: scheduler,
 	}
+}
+
+// change asks IPVS for one change and returns the services that it then has.
+func change(command genl.Command, service genl.Service) ([]genl.Service, error) {
+	client, err := genl.Dial(genl.Config{})
+	if err != nil {
+		return nil, err
+	}
+	defer client.Close()
+	ctx := context.Background()
+	if err := client.Apply(ctx, []genl.Change{{Command: command, Service: service}})[0]; err != nil {
+		return nil, err
+	}
+	return client.Services(ctx)
 }
 
 // addService creates an IPVS service with the scheduler args[0] and reads it back.
 func addService(args []string) error {
-	h, err := ipvs.New("")
-	if err != nil {
-		return err
-	}
-	defer h.Close()
-	if err := h.NewService(service(args[0])); err != nil {
-		return err
-	}
-	services, err := h.GetServices()
+	services, err := change(genl.NewService, probed(args[0]))
 	for _, s := range services {
-		fmt.Printf("service %s:%d scheduler %s\n", s.Address, s.Port, s.SchedName)
+		fmt.Printf("service %s scheduler %s\n", s.Address, s.Scheduler)
 	}
 	return err
 }
 
 func deleteService(args []string) error {
-	h, err := ipvs.New("")
-	if err != nil {
-		return err
-	}
-	defer h.Close()
-	return h.DelService(service(args[0]))
+	_, err := change(genl.DelService, probed(args[0]))
+	return err
 }
 
 // nftTable makes a table with a counting rule, reads it back and removes it.
