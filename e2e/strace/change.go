@@ -3,6 +3,8 @@ package strace
 import (
 	"regexp"
 	"slices"
+	"strconv"
+	"strings"
 )
 
 // Arguments returns a command line that lets strace follow all threads and children and write
@@ -15,13 +17,13 @@ func Arguments() []string {
 	}
 }
 
-// Commands of IPVS that change something (enum IPVS_CMD_*, linux/ip_vs.h) as strace writes them:
-// new, set and del of services and destinations, new and del of the synchronisation daemon, set of
-// the timeouts, zero and flush.
-var ipvsWrites = []string{`\1`, `\2`, `\3`, `\5`, `\6`, `\7`, `\t`, `\n`, `\f`, `\20`, `\21`}
+// ipvsWrites are the commands of IPVS that change something (enum IPVS_CMD_*, linux/ip_vs.h): new,
+// set and del of services and destinations, new and del of the synchronisation daemon, set of the
+// timeouts, zero and flush.
+var ipvsWrites = []byte{1, 2, 3, 5, 6, 7, 9, 10, 12, 16, 17}
 
-// genericNetlink finds the command of a generic netlink message.
-var genericNetlink = regexp.MustCompile(`nlmsg_type=(IPVS|nlctrl|0x[0-9a-f]+)[^}]*}, "(\\[0-7]{1,3}|\\[a-z]|.)`)
+// genericNetlink finds the command of a generic netlink message, the first byte of its header.
+var genericNetlink = regexp.MustCompile(`nlmsg_type=(IPVS|nlctrl|0x[0-9a-f]+)[^}]*}, "((?:\\x[0-9a-f]{2}|\\[0-7]{1,3}|\\?.))`)
 
 // changes find calls that change the network, each in one line.
 var changes = []*regexp.Regexp{
@@ -47,13 +49,35 @@ func change(line string) bool {
 	return ipvsWrite(line)
 }
 
-// ipvsWrite tells whether a line has a command of IPVS that changes something. The controller of
-// generic netlink itself (type 0x10) is asked for the family's number only.
-func ipvsWrite(line string) bool {
+// ipvsCommands returns the commands to IPVS in a line. The controller of generic netlink itself
+// (type 0x10) is asked for the family's number only.
+func ipvsCommands(line string) []byte {
+	var commands []byte
 	for _, m := range genericNetlink.FindAllStringSubmatch(line, -1) {
-		if m[1] != "nlctrl" && m[1] != "0x10" && slices.Contains(ipvsWrites, m[2]) {
-			return true
+		if m[1] != "nlctrl" && m[1] != "0x10" {
+			commands = append(commands, character(m[2]))
 		}
 	}
-	return false
+	return commands
+}
+
+func ipvsWrite(line string) bool {
+	return slices.ContainsFunc(ipvsCommands(line), func(c byte) bool { return slices.Contains(ipvsWrites, c) })
+}
+
+// character is the byte that strace writes as one character of a C string: in hexadecimal where it
+// knows the message's family, else in octal.
+func character(text string) byte {
+	if hex, ok := strings.CutPrefix(text, `\x`); ok {
+		n, _ := strconv.ParseUint(hex, 16, 8)
+		return byte(n)
+	}
+	if named := strings.Index(`tnvfr`, strings.TrimPrefix(text, `\`)); named >= 0 && len(text) == 2 {
+		return "\t\n\v\f\r"[named]
+	}
+	if octal, ok := strings.CutPrefix(text, `\`); ok {
+		n, _ := strconv.ParseUint(octal, 8, 8)
+		return byte(n)
+	}
+	return text[0]
 }

@@ -7,8 +7,12 @@ import (
 	"strings"
 )
 
-// enough is how many netlink messages a sample must have; an agent that starts or acts sends more.
-const enough = 10
+// A sample must have that many netlink messages, and of those to IPVS: an agent that has read a
+// service and its servers has come to where it would change them.
+const (
+	enough     = 10
+	enoughIPVS = 2
+)
 
 // Record is what a trace tells about processes of the product.
 type Record struct {
@@ -16,19 +20,21 @@ type Record struct {
 	Programs, Threads int
 	// Calls is how many calls were traced, Messages how many of them sent netlink messages.
 	Calls, Messages int
+	// IPVS is how many messages went to IPVS.
+	IPVS int
 	// Changes are the lines in which the kernel's network was changed.
 	Changes []string
 }
 
 func (r Record) String() string {
-	return fmt.Sprintf("%d programs started, %d threads, %d calls, %d netlink messages, %d changes",
-		r.Programs, r.Threads, r.Calls, r.Messages, len(r.Changes))
+	return fmt.Sprintf("%d programs started, %d threads, %d calls, %d netlink messages (%d to IPVS), %d changes",
+		r.Programs, r.Threads, r.Calls, r.Messages, r.IPVS, len(r.Changes))
 }
 
 // Enough returns an error if the trace is too small to show anything.
 func (r Record) Enough() error {
-	if r.Messages < enough {
-		return fmt.Errorf("the trace has %d netlink messages, the sample is empty", r.Messages)
+	if r.Messages < enough || r.IPVS < enoughIPVS {
+		return fmt.Errorf("the trace has %d netlink messages, %d to IPVS: the sample is empty", r.Messages, r.IPVS)
 	}
 	return nil
 }
@@ -53,6 +59,7 @@ func All(trace []byte) Record {
 		if strings.Contains(line, "nlmsg_type=") {
 			r.Messages++
 		}
+		r.IPVS += len(ipvsCommands(line))
 		if change(line) {
 			r.Changes = append(r.Changes, line)
 		}

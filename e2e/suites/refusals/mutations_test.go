@@ -73,7 +73,7 @@ func mutants(samples []badspecs.Block, planSeed, first, last uint64) []mutant {
 
 // tally counts what became of mutations.
 type tally struct {
-	all, taken, programmed, refused int
+	all, taken, programmed, elsewhere, refused int
 }
 
 // mutations gives the API server and the director mutations of the samples, batch by batch.
@@ -88,8 +88,8 @@ func mutations(t *testing.T, h *host, s server, p suite.Plan) {
 		h.await(t, "removal", onlyGood)
 		t.Logf("mutations %d to %d of %d, seed %d: judged", first, last, p.Last(), p.Seed)
 	}
-	t.Logf("%d mutations, %s: API server and truepacs run take the same %d and refuse the same %d; of those taken %d are programmed, %d have a refused service",
-		sum.all, p, sum.taken, sum.all-sum.taken, sum.programmed, sum.refused)
+	t.Logf("%d mutations, %s: API server and truepacs run take the same %d and refuse the same %d; of those taken %d are programmed, %d name another director, %d have a refused service",
+		sum.all, p, sum.taken, sum.all-sum.taken, sum.programmed, sum.elsewhere, sum.refused)
 	if uint64(sum.all) != p.Count || sum.all == 0 || sum.taken < sum.all/20 || sum.taken > sum.all*19/20 || sum.programmed == 0 || sum.refused == 0 {
 		t.Errorf("%+v: the sample proves nothing", sum)
 	}
@@ -124,6 +124,8 @@ func (m mutant) judged(o overview) error {
 	}
 	for _, kind := range []string{v1alpha1.ConditionAccepted, v1alpha1.ConditionResolvedRefs, v1alpha1.ConditionProgrammed} {
 		switch c := meta.FindStatusCondition(b.Status.Conditions, kind); {
+		case c != nil && c.Reason == v1alpha1.ReasonDirectorElsewhere:
+			return nil
 		case c == nil || c.Status == metav1.ConditionUnknown:
 			return fmt.Errorf("%s: %s is %+v", m, kind, c)
 		case c.Status == metav1.ConditionFalse:
@@ -157,8 +159,13 @@ func (s *tally) count(t *testing.T, m mutant, o overview) {
 		s.programmed++
 		return
 	}
-	s.refused++
-	for _, c := range o.find(m.name).Status.Conditions {
+	status := o.find(m.name).Status
+	if c := meta.FindStatusCondition(status.Conditions, v1alpha1.ConditionProgrammed); c.Reason == v1alpha1.ReasonDirectorElsewhere {
+		s.elsewhere++
+	} else {
+		s.refused++
+	}
+	for _, c := range status.Conditions {
 		if c.Status == metav1.ConditionFalse && c.Type == v1alpha1.ConditionAccepted && !fields.MatchString(c.Message) {
 			t.Errorf("%s: no field is named: %+v", m, c)
 		}
