@@ -5,34 +5,19 @@ import (
 	"io"
 	"net"
 	"net/netip"
-	"sync"
 	"testing"
 	"time"
+
+	"github.com/truepacs/balancer/dataplane/testutil/loopback"
 )
 
 // serve runs handle for every connection to a new loopback port until the test ends.
 func serve(t *testing.T, handle func(net.Conn)) netip.AddrPort {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			wg.Go(func() {
-				defer c.Close()
-				_ = c.SetDeadline(time.Now().Add(20 * time.Second))
-				handle(c)
-			})
-		}
+	return loopback.Serve(t, func(c net.Conn) {
+		_ = c.SetDeadline(time.Now().Add(20 * time.Second))
+		handle(c)
 	})
-	t.Cleanup(func() { l.Close(); wg.Wait() })
-	return netip.MustParseAddrPort(l.Addr().String())
 }
 
 // probeOnce makes one probe of at as a Monitor does.

@@ -79,7 +79,7 @@ func newMachine(t *testing.T, files map[string]string) *lab.Machine {
 	m, err := l.Machine("lb1", lab.MachineSpec{
 		NICs:     []lab.NIC{{Network: lan, Addresses: lab.Prefixes("192.0.2.2/24")}},
 		MemoryMB: 1024,
-		Tools:    []string{"ip", "ipvsadm", "nft"},
+		Tools:    []string{"ip", "ipvsadm", "nft", "tcpdump"},
 		Files:    files,
 	})
 	if err != nil {

@@ -3,7 +3,9 @@ package paths
 import (
 	"context"
 	"testing"
+	"time"
 
+	"github.com/truepacs/balancer/api/v1alpha1"
 	"github.com/truepacs/balancer/e2e/lab"
 	"github.com/truepacs/balancer/e2e/site"
 	"github.com/truepacs/balancer/e2e/suite"
@@ -45,6 +47,15 @@ func NewWorldWith(t *testing.T, options site.Options) *World {
 func (w *World) Start(t *testing.T, load Load) *Traffic {
 	t.Helper()
 	return w.Servers.Start(t.Context(), t, load, w.Modalities[0].Host, w.Modalities[1].Host)
+}
+
+// AwaitWorking waits until the balancer is ready and all its servers are healthy.
+func (w *World) AwaitWorking(t *testing.T) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	suite.Must(t, w.AwaitCondition(ctx, v1alpha1.ConditionReady, "True"))
+	suite.Must(t, w.AwaitCondition(ctx, v1alpha1.ConditionServersHealthy, "True"))
 }
 
 // Try opens new connections on a path, from a client without others.

@@ -66,7 +66,7 @@ func newHost(t *testing.T) *host {
 			Name: "ns/b/s@x", Service: "ns/b/s", Address: h.service,
 			Application: model.TCPStream, Pool: "p", Algorithm: model.L7RoundRobin,
 		}},
-		Pools: []model.Pool{{Name: "p", Servers: []model.PoolServer{{Name: "a", Address: echoServer(t), Weight: 1}}}},
+		Pools: []model.Pool{{Name: "p", Servers: []model.PoolServer{{Name: "a", Address: loopback.Serve(t, func(c net.Conn) { _, _ = io.Copy(c, c) }), Weight: 1}}}},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -91,26 +91,6 @@ func (h *host) served(by string) func() bool {
 		state := h.keeper.State()
 		return state.Current && state.Version == by
 	}
-}
-
-func echoServer(t *testing.T) netip.AddrPort {
-	t.Helper()
-	l, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var all sync.WaitGroup
-	all.Go(func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			all.Go(func() { defer c.Close(); _, _ = io.Copy(c, c) })
-		}
-	})
-	t.Cleanup(func() { l.Close(); all.Wait() })
-	return l.Addr().(*net.TCPAddr).AddrPort()
 }
 
 func (h *host) dial(t *testing.T) net.Conn {

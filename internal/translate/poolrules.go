@@ -173,12 +173,12 @@ func (r *run) refuseWeights(s *service, p *v1alpha1.ServerPool) *Refusal {
 // refusePortThatSticks: the kernel passes over the server's port where a client sticks to a server
 // across a group of ports (ip_vs_core.c, ip_vs_sched_persist).
 func (r *run) refusePortThatSticks(s *service, p *v1alpha1.ServerPool) *Refusal {
-	if s.spec.Layer4 == nil || s.spec.Layer4.Persistence == nil || keepsDestination(s.forwarding()) {
+	if s.spec.Layer4 == nil || s.spec.Layer4.Persistence == nil {
 		return nil
 	}
 	for _, m := range members(p) {
 		port := serverPort(p, &m.Server)
-		if port != 0 && !(len(s.wanted.Ports) == 1 && len(s.wanted.PortRanges) == 0 && s.wanted.Ports[0] == port) {
+		if port != 0 && !keepsDestination(m.forwarding(s.forwarding())) && !(len(s.wanted.Ports) == 1 && len(s.wanted.PortRanges) == 0 && s.wanted.Ports[0] == port) {
 			return badField("%s has port %d and service %s keeps its clients on one server (layer4.persistence): the kernel cannot do both. Remove the port (servers then answer on the port the client came to), remove persistence, or use scheduler SourceHash",
 				m.where(p), port, s.spec.Name)
 		}

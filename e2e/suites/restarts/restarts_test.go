@@ -70,7 +70,7 @@ func (w *world) strike(t *testing.T, fault stateFault) {
 	_, err := w.MustRun(t.Context(), w.Director, fault.argv...)
 	suite.Must(t, err)
 	w.startTraced(t)
-	w.awaitWorking(t)
+	w.AwaitWorking(t)
 	time.Sleep(2 * time.Second) // it goes on working: resync is part of the start
 	r := w.trace(t)
 	t.Logf("%s: strace of the start: %s", fault.name, r)

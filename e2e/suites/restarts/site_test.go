@@ -3,9 +3,7 @@ package restarts
 import (
 	"context"
 	"testing"
-	"time"
 
-	"github.com/truepacs/balancer/api/v1alpha1"
 	"github.com/truepacs/balancer/e2e/paths"
 	"github.com/truepacs/balancer/e2e/suite"
 )
@@ -23,7 +21,7 @@ func newWorld(t *testing.T) *world {
 	})
 	suite.Must(t, w.PutManifest(t.Context(), "flows.yaml", paths.Balancer("lb1")))
 	suite.Must(t, w.StartAgents(t.Context()))
-	w.awaitWorking(t)
+	w.AwaitWorking(t)
 	return w
 }
 
@@ -34,12 +32,4 @@ func (w *world) explain(t *testing.T) {
 		out, err := w.MustRun(context.WithoutCancel(t.Context()), w.Director, argv...)
 		t.Logf("%v: %v\n%s", argv, err, out)
 	}
-}
-
-func (w *world) awaitWorking(t *testing.T) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
-	defer cancel()
-	suite.Must(t, w.AwaitCondition(ctx, v1alpha1.ConditionReady, "True"))
-	suite.Must(t, w.AwaitCondition(ctx, v1alpha1.ConditionServersHealthy, "True"))
 }

@@ -7,7 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/truepacs/balancer/api/v1alpha1"
 	"github.com/truepacs/balancer/e2e/cluster"
 	"github.com/truepacs/balancer/e2e/paths"
 	"github.com/truepacs/balancer/e2e/site"
@@ -32,7 +31,7 @@ func TestServiceOfAPlainHost(t *testing.T) {
 	} {
 		before := w.mainPID(t)
 		w.onDirector(t, fault.command)
-		w.awaitWorking(t)
+		w.AwaitWorking(t)
 		if now := w.mainPID(t); now == before || now == "0" {
 			t.Errorf("%s: the process was %s and is %s", fault.name, before, now)
 		}
@@ -62,7 +61,7 @@ func newWorld(t *testing.T) *world {
 		suite.Must(t, w.StartAgent(t.Context(), server.Host))
 	}
 	w.onDirector(t, "systemctl daemon-reload && systemctl enable --now "+unit+" && sync")
-	w.awaitWorking(t)
+	w.AwaitWorking(t)
 	return w
 }
 
@@ -88,14 +87,6 @@ func (w *world) onDirector(t *testing.T, command string) string {
 func (w *world) mainPID(t *testing.T) string {
 	t.Helper()
 	return w.onDirector(t, "systemctl show -P MainPID "+unit)
-}
-
-func (w *world) awaitWorking(t *testing.T) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
-	defer cancel()
-	suite.Must(t, w.AwaitCondition(ctx, v1alpha1.ConditionReady, "True"))
-	suite.Must(t, w.AwaitCondition(ctx, v1alpha1.ConditionServersHealthy, "True"))
 }
 
 // powerFailure takes the director's power away; nobody starts anything after it is back.

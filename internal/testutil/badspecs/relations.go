@@ -16,7 +16,7 @@ func badPorts() map[string]Case {
 		"L4DR with server port":    {Edits{srv + ".port": int64(11112)}, Edits{srv + ".port": Drop{}}, "spec", "remove port from the pool's servers"},
 		"L4Tunnel with pool port":  {Edits{L4 + ".mode": "L4Tunnel", pool + ".port": int64(11112)}, Edits{L4 + ".mode": "L4NAT", L4 + ".layer4": Drop{}, pool + ".port": int64(11112)}, "spec", "remove port from the server pool"},
 		"L4Tunnel and server port": {Edits{L4 + ".mode": "L4Tunnel", srv + ".port": int64(11112)}, Edits{L4 + ".mode": "L4SNAT", L4 + ".layer4": Drop{}, srv + ".port": int64(11112)}, "spec", "remove port from the pool's servers"},
-		"fallback port with L4DR":  {Edits{spare: List{Block{"name": "standby", "address": "192.0.2.13", "port": int64(11112)}}}, Edits{spare: List{Block{"name": "standby", "address": "192.0.2.13", "port": int64(11112), "mode": "L4NAT"}}}, "spec", "write mode: L4NAT there"},
+		"fallback port with L4DR":  {Edits{spare: List{Block{"name": "standby", "address": "192.0.2.13", "port": int64(11112)}}}, Edits{spare: List{Block{"name": "standby", "address": "192.0.2.13", "port": int64(11112), "mode": "L4NAT"}}, L4 + ".layer4": Drop{}}, "spec", "write mode: L4NAT there"},
 		"pool port, fallback L4DR": {Edits{L4 + ".mode": "L4NAT", pool + ".port": int64(11112), spare: List{Block{"name": "standby", "address": "192.0.2.13", "mode": "L4DR"}}}, Edits{L4 + ".mode": "L4NAT", spare: List{Block{"name": "standby", "address": "192.0.2.13", "mode": "L4DR"}}}, "spec", "write mode: L4NAT there"},
 	}
 }
