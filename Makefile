@@ -87,6 +87,11 @@ prove: setup kubernetes build ## Repeat the experiments that the design rests on
 soak: setup tools kubernetes build ## Run the suites with full counts (root; hours), see hack/soak.
 	hack/soak
 
+.PHONY: bench-l4
+bench-l4: setup build ## Measure layer 4 beside its peers (root; 15 minutes idle), see docs/benchmarks.md.
+	SCALE_SERVICES=$(or $(SCALE_SERVICES),10000) go test -count=1 -v -timeout 60m ./e2e/drivers -run '^TestThousandsOfServices$$'
+	SAVINGS_ROUNDS=$(or $(SAVINGS_ROUNDS),5) SAVINGS_MIB=$(or $(SAVINGS_MIB),32) go test -count=1 -v -timeout 90m ./e2e/bench/savings
+
 .PHONY: fuzz
 fuzz: ## Run every fuzz target for FUZZTIME.
 	hack/fuzz $(FUZZTIME)

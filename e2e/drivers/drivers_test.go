@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -29,7 +30,7 @@ func TestDriversOnDebiansKernel(t *testing.T) {
 	m := newMachine(t, files)
 	t.Run("module comes late", func(t *testing.T) { runTest(t, m, "inside", "-test.run=^TestLateModule$") })
 	t.Run("ipvs", func(t *testing.T) {
-		runTest(t, m, "inside", "-test.skip=^(TestLateModule|TestReloadedModule|TestPasses)$")
+		runTest(t, m, "inside", "-test.skip=^(TestLateModule|TestReloadedModule|TestPasses|TestResync|TestResyncTraced)$")
 	})
 	for _, name := range []string{"nft", "netif", "realserver", "announce"} {
 		t.Run(name, func(t *testing.T) { runTest(t, m, name, "-test.skip=^TestAnyState") })
@@ -69,7 +70,7 @@ func newLab(t *testing.T) *lab.Lab {
 	return l
 }
 
-func newMachine(t *testing.T, files map[string]string) *lab.Machine {
+func newMachine(t *testing.T, files map[string]string, tools ...string) *lab.Machine {
 	t.Helper()
 	l := newLab(t)
 	lan, err := l.Network("lan")
@@ -79,7 +80,7 @@ func newMachine(t *testing.T, files map[string]string) *lab.Machine {
 	m, err := l.Machine("lb1", lab.MachineSpec{
 		NICs:     []lab.NIC{{Network: lan, Addresses: lab.Prefixes("192.0.2.2/24")}},
 		MemoryMB: 1024,
-		Tools:    []string{"ip", "ipvsadm", "nft", "tcpdump"},
+		Tools:    append([]string{"ip", "ipvsadm", "nft", "tcpdump"}, tools...),
 		Files:    files,
 	})
 	if err != nil {
@@ -91,10 +92,16 @@ func newMachine(t *testing.T, files map[string]string) *lab.Machine {
 // runTest runs a test program in the machine; its output is the test's.
 func runTest(t *testing.T, m *lab.Machine, name string, arguments ...string) {
 	t.Helper()
+	runTestUnder(t, m, nil, name, arguments...)
+}
+
+// runTestUnder is runTest with a command that starts the program.
+func runTestUnder(t *testing.T, m *lab.Machine, wrapper []string, name string, arguments ...string) {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Minute)
 	defer cancel()
-	argv := append([]string{"/test/" + name, "-test.v", "-test.timeout=14m"}, arguments...)
-	result, err := m.Run(ctx, argv...)
+	program := append([]string{"/test/" + name, "-test.v", "-test.timeout=14m"}, arguments...)
+	result, err := m.Run(ctx, slices.Concat(scaleAsked(), wrapper, program)...)
 	if err != nil {
 		t.Fatal(err)
 	}

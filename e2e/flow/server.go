@@ -17,9 +17,10 @@ const Port = 7007
 const (
 	cmdEcho     = 'E' // every byte is sent back
 	cmdTransfer = 'T' // bytes until half-close, then their SHA-256 in hexadecimal is sent back
+	cmdRetrieve = 'R' // requests, each answered before the next, see Retrieve
 )
 
-// Server is a TCP server that echoes or swallows. Make it with Serve.
+// Server is a TCP server that echoes, swallows or answers. Make it with Serve.
 type Server struct {
 	listener net.Listener
 	wg       sync.WaitGroup
@@ -80,6 +81,8 @@ func (s *Server) serve(c net.Conn) {
 		if _, err := io.Copy(h, c); err == nil {
 			_, _ = io.WriteString(c, hex.EncodeToString(h.Sum(nil)))
 		}
+	case cmdRetrieve:
+		serveRetrieval(c)
 	}
 }
 

@@ -25,7 +25,8 @@ import (
 
 // kernel is IPVS in a network namespace of the test's own, with the rights of a pod. Its services go
 // before the namespace does, which takes a while: until then the next test's table would lack some.
-func kernel(t *testing.T) ipvs.Kernel {
+func kernel(t testing.TB) ipvs.Kernel {
+	t.Helper()
 	netnstest.Enter(t)
 	t.Cleanup(func() {
 		if out, err := exec.Command("ipvsadm", "-C").CombinedOutput(); err != nil {
@@ -95,7 +96,9 @@ func loaded(t *testing.T) bool {
 	return err == nil
 }
 
-func TestContractOfTheKernel(t *testing.T) { ipvstest.Contract(t, kernel) }
+func TestContractOfTheKernel(t *testing.T) {
+	ipvstest.Contract(t, func(t *testing.T) ipvs.Kernel { return kernel(t) })
+}
 
 // TestIpvsadmSeesTheServices has ipvsadm as the witness.
 func TestIpvsadmSeesTheServices(t *testing.T) {
