@@ -209,18 +209,20 @@ type HealthCheck struct {
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=65535
 	Port *int32 `json:"port,omitempty"`
-	// periodSeconds is the time between two checks. Absent: 5.
+	// periodSeconds is the time between two checks. Absent: 2, or timeoutSeconds if longer.
 	// +optional
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=3600
 	PeriodSeconds *int32 `json:"periodSeconds,omitempty"`
 	// fastPeriodMilliseconds is the time between two checks after the first failure, until the
-	// verdict stands. Absent: 500.
+	// verdict stands. A healthy server that keeps a check waiting for longer, and for twice as long
+	// as lately, is asked again beside it, as often as unhealthyThreshold needs. Absent: 500.
 	// +optional
 	// +kubebuilder:validation:Minimum=50
 	// +kubebuilder:validation:Maximum=60000
 	FastPeriodMilliseconds *int32 `json:"fastPeriodMilliseconds,omitempty"`
-	// timeoutSeconds is how long one check may take. Absent: 3, or periodSeconds if shorter.
+	// timeoutSeconds is how long one check may take. Absent: 3, or periodSeconds (2 if absent) if
+	// shorter.
 	// +optional
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=60

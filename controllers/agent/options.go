@@ -22,6 +22,8 @@ type Options struct {
 	Namespace string
 	// RunDir, StateDir and SysctlDir are the host's, see wiring.Options.
 	RunDir, StateDir, SysctlDir string
+	// ChecksDir is the directory of check programs; empty: they are off.
+	ChecksDir string
 	// MarkRange is FIRST-LAST.
 	MarkRange string
 	// Version is this program's.
@@ -38,6 +40,7 @@ func (o *Options) AddFlags(fs *pflag.FlagSet) {
 	fs.StringVar(&o.RunDir, "run-dir", "/run/truepacs", "lock, sockets and keys; on tmpfs")
 	fs.StringVar(&o.StateDir, "state-dir", "/var/lib/truepacs", "what is remembered over reboots")
 	fs.StringVar(&o.SysctlDir, "sysctl-dir", "/proc/sys/net", "where the host's /proc/sys/net can be written")
+	fs.StringVar(&o.ChecksDir, "checks-dir", "", "directory with the programs of health checks of type External; empty: they are off")
 	marks := translate.DefaultMarks()
 	fs.StringVar(&o.MarkRange, "mark-range", fmt.Sprintf("%d-%d", marks.Base, marks.Base|(1<<marks.Bits-1)), "firewall marks that are ours, FIRST-LAST")
 }

@@ -61,7 +61,7 @@ func newRunner(o Options) (*runner, error) {
 	}
 	r := &runner{options: o, config: cfg, log: o.Log, report: make(chan struct{}, 1)}
 	r.host, err = wiring.New(wiring.Options{
-		Log: o.Log, RunDir: o.RunDir, StateDir: o.StateDir, SysctlDir: o.SysctlDir, Marks: marks,
+		Log: o.Log, RunDir: o.RunDir, StateDir: o.StateDir, SysctlDir: o.SysctlDir, Marks: marks, ChecksDir: o.ChecksDir,
 		OnChange: r.askForReport,
 	})
 	if err != nil {

@@ -42,6 +42,8 @@ type ipvsOf struct{ *host }
 
 func (d ipvsOf) Set(_ context.Context, all []model.VirtualService, _ model.IPVSTimeouts) error {
 	d.did("ipvs")
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	d.services = all
 	return d.setErr
 }

@@ -33,8 +33,8 @@ const (
 // Outcome is known before the association is released: a server that answers and then bungles the
 // release has passed. It is not safe for concurrent use.
 type EchoRequestor struct {
-	cfg     EchoConfig
-	dec     *Decoder
+	plan    *EchoPlan
+	dec     Decoder
 	out     []byte
 	command []byte
 	stage   Stage
@@ -43,9 +43,16 @@ type EchoRequestor struct {
 	collided bool
 }
 
-// NewEchoRequestor checks cfg and returns a requestor whose Output holds the A-ASSOCIATE-RQ. The
-// error names the field that is wrong and wraps ErrInvalidAETitle or ErrMalformed.
-func NewEchoRequestor(cfg EchoConfig) (*EchoRequestor, error) {
+// EchoPlan is a C-ECHO that is asked again and again: what is sent is encoded once. It is safe for
+// concurrent use.
+type EchoPlan struct {
+	cfg                EchoConfig
+	associate, command []byte // the A-ASSOCIATE-RQ, the command set of the C-ECHO-RQ
+}
+
+// NewEchoPlan checks cfg. The error names the field that is wrong and wraps ErrInvalidAETitle or
+// ErrMalformed.
+func NewEchoPlan(cfg EchoConfig) (*EchoPlan, error) {
 	called, err := ParseAETitle(cfg.CalledAETitle)
 	if err != nil {
 		return nil, fmt.Errorf("calledAETitle: %w", err)
@@ -63,12 +70,29 @@ func NewEchoRequestor(cfg EchoConfig) (*EchoRequestor, error) {
 	if cfg.MessageID == 0 {
 		cfg.MessageID = 1
 	}
-	r := &EchoRequestor{
-		cfg: cfg,
-		dec: NewDecoder(Limits{Associate: echoAssociateLimit, PData: cfg.MaxPDULength}),
+	p := &EchoPlan{cfg: cfg}
+	if p.associate, err = echoRequest(called, calling, cfg.MaxPDULength).Append(nil); err != nil {
+		return nil, err
 	}
-	r.send(echoRequest(called, calling, cfg.MaxPDULength))
-	return r, nil
+	p.command, err = Command{SOPClass: VerificationUID, Field: CEchoRQ, MessageID: cfg.MessageID}.Append(nil)
+	return p, err
+}
+
+// Requestor returns a requestor whose Output holds the A-ASSOCIATE-RQ.
+func (p *EchoPlan) Requestor() *EchoRequestor {
+	return &EchoRequestor{
+		plan: p, out: p.associate[:len(p.associate):len(p.associate)],
+		dec: Decoder{limits: Limits{Associate: echoAssociateLimit, PData: p.cfg.MaxPDULength}.withDefaults()},
+	}
+}
+
+// NewEchoRequestor is NewEchoPlan and its Requestor.
+func NewEchoRequestor(cfg EchoConfig) (*EchoRequestor, error) {
+	p, err := NewEchoPlan(cfg)
+	if err != nil {
+		return nil, err
+	}
+	return p.Requestor(), nil
 }
 
 // echoRequest is an association request for the Verification service alone.
@@ -192,13 +216,9 @@ func (r *EchoRequestor) accepted(ac *AssociateAC) {
 
 // ask sends the C-ECHO-RQ in one fragment.
 func (r *EchoRequestor) ask(maxPDULength uint32) {
-	request := Command{SOPClass: VerificationUID, Field: CEchoRQ, MessageID: r.cfg.MessageID}
-	set, err := request.Append(nil)
-	if err == nil && maxPDULength != 0 && int64(maxPDULength) < int64(pdvOverhead+len(set)) {
-		err = fmt.Errorf("its maximum PDU length %d has no room for a C-ECHO: %w", maxPDULength, ErrMalformed)
-	}
-	if err != nil {
-		r.fail(err)
+	set := r.plan.command
+	if maxPDULength != 0 && int64(maxPDULength) < int64(pdvOverhead+len(set)) {
+		r.fail(fmt.Errorf("its maximum PDU length %d has no room for a C-ECHO: %w", maxPDULength, ErrMalformed))
 		return
 	}
 	r.stage = StageEcho
@@ -216,7 +236,7 @@ func (r *EchoRequestor) data(p PData) {
 		return
 	}
 	for i, v := range p.PDVs {
-		if v.ContextID != echoContextID || !v.Command || len(r.command)+len(v.Data) > int(r.cfg.MaxPDULength) {
+		if v.ContextID != echoContextID || !v.Command || len(r.command)+len(v.Data) > int(r.plan.cfg.MaxPDULength) {
 			r.fail(fmt.Errorf("C-ECHO answered with a data set, on another context, or too long: %w", ErrMalformed))
 			return
 		}
@@ -234,9 +254,9 @@ func (r *EchoRequestor) answered(trailing int) {
 	switch {
 	case err != nil:
 		r.fail(err)
-	case c.Field != CEchoRSP || c.RespondedTo != r.cfg.MessageID || c.DataSet || trailing > 0:
+	case c.Field != CEchoRSP || c.RespondedTo != r.plan.cfg.MessageID || c.DataSet || trailing > 0:
 		r.fail(fmt.Errorf("expected C-ECHO-RSP to message %d alone, got command 0x%04X to message %d: %w",
-			r.cfg.MessageID, uint16(c.Field), c.RespondedTo, ErrMalformed))
+			r.plan.cfg.MessageID, uint16(c.Field), c.RespondedTo, ErrMalformed))
 	case c.Status != StatusSuccess:
 		r.outcome = StatusFailure{Status: c.Status}
 		r.release()

@@ -33,12 +33,21 @@ func checkUID(s string) error {
 	if s == "" || len(s) > maxUIDLength {
 		return fmt.Errorf("UID of %d bytes, 1 to %d allowed: %w", len(s), maxUIDLength, ErrMalformed)
 	}
-	for part := range strings.SplitSeq(s, ".") {
-		if part == "" || strings.Trim(part, "0123456789") != "" {
-			return fmt.Errorf("UID %q is not digits between dots: %w", printable([]byte(s)), ErrMalformed)
+	last := byte('.')
+	for i := range len(s) {
+		if c := s[i]; c == '.' && last == '.' || c != '.' && (c < '0' || c > '9') {
+			return errUID(s)
 		}
+		last = s[i]
+	}
+	if last == '.' {
+		return errUID(s)
 	}
 	return nil
+}
+
+func errUID(s string) error {
+	return fmt.Errorf("UID %q is not digits between dots: %w", printable([]byte(s)), ErrMalformed)
 }
 
 // parseUID reads a UID field. Padding with zero bytes or spaces is removed: PS3.8 annex F forbids

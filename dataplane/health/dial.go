@@ -10,12 +10,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// connect opens a TCP connection without what net.Dialer adds for each one: a goroutine that
-// watches the context, four further system calls, a registration with the poller even if the
-// server has answered already. A thousand probes a second are dear by that.
-//
-// The returned file is a connected or connecting, non-blocking socket; ready says which.
-func connect(at netip.AddrPort) (fd int, ready bool, err error) {
+// begin starts a TCP connection without what net.Dialer adds for each one: a goroutine that watches
+// the context, four further system calls. A thousand probes a second are dear by that. The
+// descriptor is of a connected or connecting, non-blocking socket; ready says which.
+func begin(at netip.AddrPort) (fd int, ready bool, err error) {
 	family := unix.AF_INET6
 	if at.Addr().Is4() {
 		family = unix.AF_INET
@@ -24,11 +22,7 @@ func connect(at netip.AddrPort) (fd int, ready bool, err error) {
 	if err != nil {
 		return -1, false, os.NewSyscallError("socket", err)
 	}
-	ready, err = advance(fd, sockaddr(at))
-	if err == nil && !ready { // on one host the answer may be there by now
-		ready, err = advance(fd, sockaddr(at))
-	}
-	if err != nil {
+	if ready, err = advance(fd, sockaddr(at)); err != nil {
 		unix.Close(fd)
 		return -1, false, os.NewSyscallError("connect", err)
 	}
@@ -70,7 +64,7 @@ func (c *socketConn) RemoteAddr() net.Addr { return net.TCPAddrFromAddrPort(c.re
 
 // dialSocket is the default of Config.Dial, for addresses without names or zones.
 func dialSocket(ctx context.Context, at netip.AddrPort) (net.Conn, error) {
-	fd, ready, err := connect(at)
+	fd, ready, err := begin(at)
 	if err != nil {
 		return nil, err
 	}
@@ -106,25 +100,8 @@ func await(ctx context.Context, fd int, ready bool, at netip.AddrPort) (net.Conn
 	return conn, nil
 }
 
-// connectOnly probes whether a TCP connection can be opened, and ends it with a reset, so that no
-// socket is left in TIME_WAIT for each probe.
-func connectOnly(ctx context.Context, at netip.AddrPort) error {
-	fd, ready, err := connect(at)
-	if err != nil {
-		return err
-	}
-	reset(fd)
-	if ready {
-		return os.NewSyscallError("close", unix.Close(fd))
-	}
-	conn, err := await(ctx, fd, false, at)
-	if err != nil {
-		return err
-	}
-	return conn.Close()
-}
-
-// reset makes close send RST (SO_LINGER 0, socket(7)).
+// reset makes close send RST (SO_LINGER 0, socket(7)), so that a probe which only connects leaves no
+// socket in TIME_WAIT behind.
 func reset(fd int) {
 	_ = unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
 }

@@ -14,6 +14,16 @@ import (
 type dicomProber struct {
 	place
 	check DICOMCheck
+	// plan is nil if the check is invalid.
+	plan *dicom.EchoPlan
+}
+
+func newDICOMProber(p place, c DICOMCheck) dicomProber {
+	plan, err := dicom.NewEchoPlan(dicom.EchoConfig{CalledAETitle: c.CalledAETitle, CallingAETitle: c.CallingAETitle})
+	if err != nil && p.invalid == nil {
+		p.invalid = err
+	}
+	return dicomProber{place: p, check: c, plan: plan}
 }
 
 // Times for parting from a server that has already answered, or has failed to.
@@ -23,13 +33,8 @@ const (
 )
 
 func (p dicomProber) ask(ctx context.Context, conn net.Conn) Result {
-	r, err := dicom.NewEchoRequestor(dicom.EchoConfig{
-		CalledAETitle: p.check.CalledAETitle, CallingAETitle: p.check.CallingAETitle,
-	})
-	if err != nil {
-		return p.result(Inconclusive, InvalidCheck, "%v", err)
-	}
-	err = converse(ctx, r, conn)
+	r := p.plan.Requestor()
+	err := converse(ctx, r, conn)
 	if o := r.Outcome(); o != nil {
 		return p.judge(o)
 	}

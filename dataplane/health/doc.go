@@ -1,7 +1,8 @@
 // Package health checks real servers and decides which of them may get traffic.
 //
-// A [Monitor] is given the whole set of [Target]s and keeps one goroutine and at most one open
-// connection for each, so that a slow server delays nobody else. Every [Check] has its own rise/fall
+// A [Monitor] is given the whole set of [Target]s and keeps one goroutine for each, so that a slow
+// server delays nobody else. It has one connection to a server at a time; to one that keeps silent
+// as many as its threshold says, for one timeout. Every [Check] has its own rise/fall
 // machine ([State]), a pure function; a target is healthy if all of its checks are. Probes are TCP
 // connect, HTTP/1.1, DICOM C-ECHO, an agent on the server and an external program, which is the only
 // one that starts a process. What a probe means for traffic is one of three grades: a

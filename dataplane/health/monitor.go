@@ -26,7 +26,7 @@ type Config struct {
 	// latest never is; checks go on meanwhile. It may call Set and Verdicts, not Close.
 	OnChange func(key string, v Verdict)
 	// Jitter is the fraction, 0 to 1, by which a regular period is shortened or lengthened at
-	// random; it is never lengthened by more than 100 ms. 0 means 0.05; negative means none.
+	// random; it is never lengthened by more than 100 ms, all told. 0 means 0.05; negative means none.
 	Jitter float64
 	// Seed makes the random delays repeatable; 0 means random.
 	Seed uint64
@@ -44,6 +44,7 @@ type Monitor struct {
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
 	notify *notifier
+	loop   loop
 
 	// origin is where the grid of schedule.go starts.
 	origin time.Time
@@ -132,7 +133,7 @@ func (m *Monitor) start(t Target, together int) {
 	for i := range r.slots {
 		if r.slots[i].due.IsZero() {
 			d := firstDelay(m.rand, together, t.Checks[i].Period)
-			r.slots[i].due = aligned(m.origin, now.Add(d))
+			r.slots[i].due = aligned(m.origin, now.Add(d-grid/2)) // no later than asked
 		}
 	}
 	m.targets[t.Key] = r
@@ -168,4 +169,5 @@ func (m *Monitor) Close() {
 	m.mu.Unlock()
 	m.cancel()
 	m.wg.Wait()
+	m.loop.close()
 }

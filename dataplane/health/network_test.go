@@ -159,11 +159,11 @@ func newLab(t *testing.T) *lab {
 	return l
 }
 
-// tcpTarget is a target with TCP checks of default pace on the given ports.
+// tcpTarget is a target with a TCP check every 5 s, timeout 3 s, on each of the given ports.
 func tcpTarget(key, address string, ports ...uint16) Target {
 	t := Target{Key: key, Address: netip.MustParseAddr(address)}
 	for _, p := range ports {
-		t.Checks = append(t.Checks, Check{Type: TCP, Port: p})
+		t.Checks = append(t.Checks, Check{Type: TCP, Port: p, Period: 5 * time.Second, Timeout: 3 * time.Second})
 	}
 	return t
 }

@@ -51,7 +51,7 @@ func newProber(a netip.Addr, c Check) prober {
 		return newHTTPProber(p, c.HTTP)
 	case DICOMEcho:
 		p.what = "DICOM C-ECHO"
-		return dicomProber{place: p, check: c.DICOM}
+		return newDICOMProber(p, c.DICOM)
 	case Agent:
 		p.what = "agent"
 		return agentProber{place: p, check: c.Agent}
@@ -86,14 +86,11 @@ func (m *Monitor) probe(ctx context.Context, p prober) Result {
 	if program, ok := p.(programProber); ok {
 		return program.run(ctx, m.cfg.RunProgram)
 	}
+	if flier, ok := p.(flier); ok && m.cfg.Dial == nil && !at.via.IsValid() {
+		return m.loop.probe(ctx, flier)
+	}
 	limited, cancel := context.WithTimeout(ctx, at.timeout)
 	defer cancel()
-	if _, ok := p.(tcpProber); ok && m.cfg.Dial == nil && !at.via.IsValid() {
-		if err := connectOnly(limited, at.address); err != nil {
-			return at.dialResult(err)
-		}
-		return Result{}
-	}
 	conn, err := m.dial(limited, at)
 	if err != nil {
 		return at.dialResult(err)

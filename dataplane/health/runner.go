@@ -80,6 +80,14 @@ func (r *runner) continued(c Check, fresh progress) (progress, slot) {
 	return fresh, slot{}
 }
 
+// ask makes a check: one probe, and further ones if the server keeps silent.
+func (m *Monitor) ask(r *runner, i int) []Result {
+	m.mu.Lock()
+	further, patience := r.checks[i].further()
+	m.mu.Unlock()
+	return fire(r.ctx, func(ctx context.Context) Result { return m.probe(ctx, r.probers[i]) }, further, patience)
+}
+
 // run makes the target's checks, one at a time, until it is stopped.
 func (m *Monitor) run(r *runner) {
 	defer close(r.done)
@@ -104,8 +112,8 @@ func (m *Monitor) run(r *runner) {
 			return
 		}
 		start := time.Now()
-		result := m.probe(r.ctx, r.probers[i])
-		m.record(r, i, result, start, time.Now())
+		results := m.ask(r, i)
+		m.record(r, i, results, start, time.Now())
 	}
 }
 
@@ -115,15 +123,23 @@ func (m *Monitor) next(r *runner) (int, time.Duration) {
 	return pick(r.slots, time.Now())
 }
 
-// record takes in a result, unless the runner has been stopped: its probe was then cut short.
-func (m *Monitor) record(r *runner, i int, result Result, start, end time.Time) {
+// record takes in results, unless the runner has been stopped: its probes were then cut short.
+func (m *Monitor) record(r *runner, i int, results []Result, start, end time.Time) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if r.ctx.Err() != nil {
 		return
 	}
 	p := &r.checks[i]
-	delay := p.record(result)
+	var delay time.Duration
+	for _, result := range results {
+		delay = p.record(result)
+		if result.Grade == Pass {
+			p.learn(end.Sub(start))
+		} else {
+			m.cfg.Log.V(1).Info("Health check did not pass", "target", r.target.Key, "reason", result.Reason, "message", result.Message)
+		}
+	}
 	deciding := p.state.Deciding()
 	if !deciding {
 		delay = jittered(m.rand, delay, m.cfg.Jitter)
@@ -133,9 +149,6 @@ func (m *Monitor) record(r *runner, i int, result Result, start, end time.Time) 
 		due = aligned(m.origin, due)
 	}
 	r.slots[i] = slot{due: due, deciding: deciding}
-	if result.Grade != Pass {
-		m.cfg.Log.V(1).Info("Health check did not pass", "target", r.target.Key, "reason", result.Reason, "message", result.Message)
-	}
 	m.publish(r)
 }
 

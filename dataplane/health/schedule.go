@@ -53,7 +53,7 @@ const spacing = 5 * time.Millisecond
 
 // latest is how much a regular period may be lengthened: detection within period times threshold
 // plus 200 ms is a promise.
-const latest = 100 * time.Millisecond
+const latest = 50 * time.Millisecond
 
 // firstDelay spreads the first probes of n new checks: one alone is made at once, a thousand within
 // five seconds, never later than their period.
@@ -61,17 +61,21 @@ func firstDelay(r *rand.Rand, n int, period time.Duration) time.Duration {
 	return time.Duration(r.Float64() * float64(min(time.Duration(n-1)*spacing, period)))
 }
 
-// jittered shortens or lengthens a regular period by up to the fraction, so that checks which
-// started together drift apart.
+// jittered shortens or lengthens a regular period by up to the fraction, and by no less than the
+// grid would hide, so that checks which started together drift apart. 0 means none.
 func jittered(r *rand.Rand, d time.Duration, fraction float64) time.Duration {
-	return d + min(time.Duration((2*r.Float64()-1)*fraction*float64(d)), latest)
+	if fraction == 0 {
+		return d
+	}
+	most := max(fraction*float64(d), float64(min(grid, d/2)))
+	return d + min(time.Duration((2*r.Float64()-1)*most), latest)
 }
 
-// grid is what regular probes are aligned to: some are made together and the program wakes up less
-// often, which is most of what a thousand checks a second cost.
-const grid = 20 * time.Millisecond
+// grid is what regular probes are aligned to: many are made together and the program wakes up less
+// often, which is most of what a thousand checks a second cost beside system calls.
+const grid = 100 * time.Millisecond
 
-// aligned brings a time forward to the grid that starts at origin.
+// aligned moves a time to the nearest point of the grid that starts at origin.
 func aligned(origin, due time.Time) time.Time {
-	return due.Add(-(due.Sub(origin) % grid))
+	return origin.Add(due.Sub(origin).Round(grid))
 }

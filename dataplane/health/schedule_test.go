@@ -63,8 +63,12 @@ func TestRandomDelaysStayInBounds(t *testing.T) {
 		if d := firstDelay(r, n, period); d < 0 || d > period || d > time.Duration(n-1)*spacing {
 			t.Fatalf("first delay %v", d)
 		}
-		if d := jittered(r, period, 0.05); d > period+min(latest, period/20+1) || d < period*19/20-1 {
+		most := max(period/20, min(grid, period/2)) + 1
+		if d := jittered(r, period, 0.05); d > period+min(latest, most) || d < period-most {
 			t.Fatalf("%v became %v", period, d)
+		}
+		if d := jittered(r, period, 0); d != period {
+			t.Fatalf("%v became %v without jitter", period, d)
 		}
 	})
 }

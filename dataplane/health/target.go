@@ -61,7 +61,9 @@ type Check struct {
 	Period time.Duration
 	// FastPeriod replaces Period while a change is being decided: after the first failure of a
 	// healthy target until Fall is reached, after the first pass of an unhealthy one until Rise is.
-	// A probe that outlasts it is followed by the next one at once.
+	// A probe that outlasts it is followed by the next one at once. While a healthy target keeps a
+	// probe waiting longer, and twice as long as it took lately, the further probes that Fall asks
+	// for are made beside it, together.
 	FastPeriod time.Duration
 	// Timeout bounds a whole probe: connect, TLS, question and answer.
 	Timeout time.Duration
@@ -82,12 +84,13 @@ type Check struct {
 	Via netip.Addr
 }
 
-// Defaults of Check. A server that refuses connections is found down within Period plus twice
-// FastPeriod (6 s), one that stays silent within Period plus three times Timeout (14 s).
+// Defaults of Check, those of HAProxy (inter 2s, rise 2, fall 3). A server that refuses connections is
+// found down within Period plus twice FastPeriod (3 s), one that stays silent within Period plus
+// FastPeriod plus Timeout (4.5 s); jitter adds at most 0.1 s.
 const (
-	DefaultPeriod     = 5 * time.Second
+	DefaultPeriod     = 2 * time.Second
 	DefaultFastPeriod = 500 * time.Millisecond
-	DefaultTimeout    = 3 * time.Second
+	DefaultTimeout    = 2 * time.Second
 	DefaultRise       = 2
 	DefaultFall       = 3
 )

@@ -50,6 +50,8 @@ type progress struct {
 	state   State
 	failure Result // the last Fail
 	last    Result
+	// usual is how long passes took lately, see learn.
+	usual time.Duration
 	// at and agent belong to type Agent: where it is and what it has said.
 	at    netip.AddrPort
 	agent agentcheck.State

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/truepacs/balancer/e2e/lab"
@@ -98,6 +99,12 @@ func (o *Orthanc) Start(ctx context.Context) error {
 
 // Kill kills the server; its database stays.
 func (o *Orthanc) Kill() error { return o.process.Kill() }
+
+// Freeze stops the server as SIGSTOP does: its kernel goes on answering for it. Thaw ends that.
+func (o *Orthanc) Freeze() error { return o.process.Signal(syscall.SIGSTOP) }
+
+// Thaw lets the server go on.
+func (o *Orthanc) Thaw() error { return o.process.Signal(syscall.SIGCONT) }
 
 // Stored returns the objects the server has, read from its own database and hashed by pydicom.
 func (o *Orthanc) Stored(ctx context.Context) ([]Instance, error) {

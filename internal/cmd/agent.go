@@ -52,7 +52,7 @@ func coldStartAgent(ctx context.Context, o agent.Options, after time.Duration) e
 		return err
 	}
 	cold := &coldstart.Agent{After: after, Host: wiring.Options{
-		Log: o.Log, RunDir: o.RunDir, StateDir: o.StateDir, SysctlDir: o.SysctlDir, Marks: marks,
+		Log: o.Log, RunDir: o.RunDir, StateDir: o.StateDir, SysctlDir: o.SysctlDir, Marks: marks, ChecksDir: o.ChecksDir,
 	}}
 	go heartbeat.Run(ctx, heartbeat.Path("agent"), cold.Heartbeat)
 	return cold.Run(ctx)

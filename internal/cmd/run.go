@@ -39,5 +39,6 @@ again. To give everything back: truepacs uninstall.`,
 	c.Flags().StringVar(&o.RunDir, "run-dir", defaultRunDir, "lock, sockets and keys; on tmpfs")
 	c.Flags().StringVar(&o.StateDir, "state-dir", "/var/lib/truepacs", "what is remembered over reboots")
 	c.Flags().StringVar(&o.SysctlDir, "sysctl-dir", "/proc/sys/net", "where /proc/sys/net can be written")
+	c.Flags().StringVar(&o.ChecksDir, "checks-dir", "", "directory with the programs of health checks of type External; empty: they are off")
 	return c
 }

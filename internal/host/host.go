@@ -36,6 +36,8 @@ type Options struct {
 	Node string
 	// RunDir, StateDir and SysctlDir are as in wiring.Options.
 	RunDir, StateDir, SysctlDir string
+	// ChecksDir is the directory of check programs; empty: they are off.
+	ChecksDir string
 	// Version is this program's.
 	Version string
 }
@@ -64,7 +66,7 @@ func New(o Options) (*Host, error) {
 	h := &Host{options: o, log: o.Log, reader: manifest.NewReader(validator)}
 	marks := translate.DefaultMarks()
 	h.wiring, err = wiring.New(wiring.Options{
-		Log: o.Log, RunDir: o.RunDir, StateDir: o.StateDir, SysctlDir: o.SysctlDir, Marks: marks,
+		Log: o.Log, RunDir: o.RunDir, StateDir: o.StateDir, SysctlDir: o.SysctlDir, Marks: marks, ChecksDir: o.ChecksDir,
 	})
 	if err != nil {
 		return nil, err

@@ -26,6 +26,17 @@ func agent(s Settings) workload {
 			{Name: "sysctl", MountPath: SysctlDir},
 		},
 	}
+	volumes := []corev1.Volume{
+		hostDir("run", s.HostPaths.Run, corev1.HostPathDirectoryOrCreate),
+		hostDir("state", s.HostPaths.State, corev1.HostPathDirectoryOrCreate),
+		hostDir("sysctl", "/proc/sys/net", corev1.HostPathUnset),
+	}
+	if s.HostPaths.Checks != "" {
+		c.Args = append(c.Args, "--checks-dir="+ChecksDir)
+		c.VolumeMounts = append(c.VolumeMounts, corev1.VolumeMount{Name: "checks", MountPath: ChecksDir, ReadOnly: true})
+		// Created if it is missing, so that a node without programs still gets its agent.
+		volumes = append(volumes, hostDir("checks", s.HostPaths.Checks, corev1.HostPathDirectoryOrCreate))
+	}
 	return workload{name: AgentName, component: "agent", role: s.Agent, pod: corev1.PodSpec{
 		Containers:                    []corev1.Container{c},
 		TerminationGracePeriodSeconds: ptr.To[int64](agentGraceSeconds),
@@ -34,10 +45,6 @@ func agent(s Settings) workload {
 			RunAsGroup:         ptr.To[int64](0),
 			SupplementalGroups: []int64{NonRoot},
 		},
-		Volumes: []corev1.Volume{
-			hostDir("run", s.HostPaths.Run, corev1.HostPathDirectoryOrCreate),
-			hostDir("state", s.HostPaths.State, corev1.HostPathDirectoryOrCreate),
-			hostDir("sysctl", "/proc/sys/net", corev1.HostPathUnset),
-		},
+		Volumes: volumes,
 	}}
 }

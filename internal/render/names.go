@@ -34,6 +34,8 @@ const (
 	RunDir = "/run/truepacs"
 	// StateDir holds what the agent remembers over reboots.
 	StateDir = "/var/lib/truepacs"
+	// ChecksDir holds the administrator's check programs, read-only.
+	ChecksDir = "/etc/truepacs/checks"
 	// SysctlDir is the host's /proc/sys/net, writable: the agent sets net.ipv4.vs.* there.
 	SysctlDir = "/host/proc/sys/net"
 )

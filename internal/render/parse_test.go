@@ -43,6 +43,8 @@ func TestParseRefuses(t *testing.T) {
 		"dot dot":              {image + "hostPaths: {state: /var/../etc}", "hostPaths.state"},
 		"state inside run":     {image + "hostPaths: {state: /run/truepacs/state}", "neither inside the other"},
 		"run inside state":     {image + "hostPaths: {run: /var/lib/truepacs/run}", "neither inside the other"},
+		"checks in state":      {image + "hostPaths: {checks: /var/lib/truepacs/checks}", "hostPaths.checks"},
+		"checks relative":      {image + "hostPaths: {checks: checks}", "hostPaths.checks"},
 		"mark zero":            {image + "markRange: {first: 0, last: 900}", "markRange: 0 to 900 will not do"},
 		"marks too few":        {image + "markRange: {first: 10, last: 20}", "markRange: 10 to 20 will not do"},
 		"marks not aligned":    {image + "markRange: {first: 65537, last: 131072}", "first a multiple of their number"},

@@ -30,14 +30,17 @@ type Settings struct {
 	Proxy Role `json:"proxy,omitempty"`
 }
 
-// HostPaths are directories on the nodes. Inside the containers they are always RunDir and
-// StateDir.
+// HostPaths are directories on the nodes. Inside the containers they are always RunDir, StateDir and
+// ChecksDir.
 type HostPaths struct {
 	// Run holds the sockets between agent and proxy; it should not outlive a reboot. Default
 	// /run/truepacs.
 	Run string `json:"run,omitempty"`
 	// State holds what the agent remembers over reboots. Default /var/lib/truepacs.
 	State string `json:"state,omitempty"`
+	// Checks holds the programs of health checks of type External, files of root that nobody else
+	// can write. Default none: such checks are off.
+	Checks string `json:"checks,omitempty"`
 }
 
 // MarkRange is a range of firewall marks (fwmark), both ends included: a power of two of marks,

@@ -62,6 +62,14 @@ func (s Settings) validatePaths() []error {
 	if inside(run, state) || inside(state, run) {
 		errs = append(errs, refuse("hostPaths", "run (%s) and state (%s) must be two directories, neither inside the other", run, state))
 	}
+	if checks := s.HostPaths.Checks; checks != "" {
+		errs = append(errs, validatePath("hostPaths.checks", checks)...)
+		for _, own := range []string{run, state} {
+			if inside(checks, own) || inside(own, checks) {
+				errs = append(errs, refuse("hostPaths.checks", "%s must be a directory of its own, not in or around %s", checks, own))
+			}
+		}
+	}
 	return errs
 }
 

@@ -10,7 +10,7 @@ import (
 
 // Defaults of health checks, as the API documents them.
 const (
-	defaultPeriodSeconds     = 5
+	defaultPeriodSeconds     = 2
 	defaultFastPeriodMillis  = 500
 	defaultTimeoutSeconds    = 3
 	defaultHealthyThreshold  = 2

@@ -11,10 +11,8 @@ import (
 
 	"github.com/truepacs/balancer/dataplane/agent"
 	"github.com/truepacs/balancer/dataplane/announce"
-	"github.com/truepacs/balancer/dataplane/checks"
 	"github.com/truepacs/balancer/dataplane/ipvs"
 	"github.com/truepacs/balancer/dataplane/keeper"
-	"github.com/truepacs/balancer/dataplane/model"
 	"github.com/truepacs/balancer/dataplane/netif"
 	"github.com/truepacs/balancer/dataplane/nft"
 	"github.com/truepacs/balancer/dataplane/realserver"
@@ -37,6 +35,8 @@ type Options struct {
 	SysctlDir string
 	// Marks is the range of firewall marks.
 	Marks translate.MarkRange
+	// ChecksDir is the administrator's directory of check programs; empty: they are off.
+	ChecksDir string
 	// OnChange is called when there may be something new to report; it must not block.
 	OnChange func()
 }
@@ -58,7 +58,7 @@ func New(o Options) (*Host, error) {
 	if err := Prepare(o); err != nil {
 		return nil, err
 	}
-	return join(o), nil
+	return join(o)
 }
 
 // Prepare makes the folders, and what proxies need in RunDir before an agent acts.
@@ -78,7 +78,7 @@ func Prepare(o Options) error {
 	return turns.Prepare(o.RunDir, ProxyGroup)
 }
 
-func join(o Options) *Host {
+func join(o Options) (*Host, error) {
 	h := &Host{log: o.Log, runDir: o.RunDir}
 	// Drivers and checks report through wake, the agent is made last.
 	wake := func() { h.Agent.Wake() }
@@ -88,6 +88,10 @@ func join(o Options) *Host {
 		SysctlDir: filepath.Join(o.SysctlDir, "ipv4", "vs"),
 	})
 	h.netif = netif.New(netif.Rtnetlink{})
+	checker, err := newChecker(o, wake)
+	if err != nil {
+		return nil, err
+	}
 	announcer := announce.New(announce.Config{Network: announce.Sockets{}, Log: o.Log})
 	h.closer = announcer.Close
 	h.Keeper = keeper.NewServer(keeper.ServerConfig{
@@ -106,12 +110,12 @@ func join(o Options) *Host {
 				RecordPath: filepath.Join(o.StateDir, "realserver.json"), Log: o.Log,
 			}),
 			Proxy:    feeder{h.Keeper},
-			Checker:  checks.New(o.Log, func(string, model.Verdict) { wake() }),
+			Checker:  checker,
 			Surveyor: surveyor{netif: h.netif, ipvs: h.ipvs, prober: announce.Prober{Network: announce.Sockets{}}},
 		},
 		OnChange: o.OnChange,
 	})
-	return h
+	return h, nil
 }
 
 // SocketPath is the unix socket at which a proxy finds its agent.

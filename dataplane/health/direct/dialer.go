@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -65,7 +66,8 @@ func (d *Dialer) familyOf(a netip.Addr) *family {
 }
 
 // DialVia opens a TCP connection to vip that goes to server and nobody else. The connection's
-// RemoteAddr is the alias. Errors beside those of connect(2):
+// RemoteAddr is the alias. A server that is this host itself is reached at its own address: packets to
+// it take no path. Errors beside those of connect(2):
 //   - health.ErrNoVIP: server answers on its own address and port, and is silent on the VIP;
 //   - health.ErrOffSegment: server is behind a router, direct routing cannot reach it;
 //   - health.ErrUnprepared: this host could not make the path, or had lost it and has mended it.
@@ -77,6 +79,9 @@ func (d *Dialer) DialVia(ctx context.Context, vip netip.AddrPort, server netip.A
 		return nil, fmt.Errorf("VIP %v and server %v are of different families: %w", p.vip, p.server, health.ErrUnprepared)
 	}
 	at, w, err := d.path(p)
+	if errors.Is(err, errOwnHost) {
+		return (&net.Dialer{KeepAlive: -1}).DialContext(ctx, "tcp", netip.AddrPortFrom(p.server, vip.Port()).String())
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -166,6 +171,7 @@ func (d *Dialer) establish(f *family, p pair) (way, error) {
 	if err != nil {
 		return w, err
 	}
+	f.swept = false
 	x, ok := f.aliases.get(p)
 	if !ok {
 		return w, fmt.Errorf("pool %v has no room for more servers of %v: %w", f.aliases.pool, p.vip, health.ErrUnprepared)
@@ -204,17 +210,30 @@ func (d *Dialer) mend(p pair, x netip.Addr, used way) bool {
 	return true
 }
 
-// Keep removes the paths of all other pairs: of servers and VIPs that are gone.
-func (d *Dialer) Keep(used func(vip, server netip.Addr) bool) {
+// Path is a virtual IP address on one server.
+type Path struct{ VIP, Server netip.Addr }
+
+// Keep removes all other paths: those of servers and VIPs that are gone, and, if a family has none at
+// all, whatever an earlier run left. It writes nothing if there is nothing to remove.
+func (d *Dialer) Keep(used []Path) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	for _, f := range d.family {
+	keep := map[pair]bool{}
+	for _, p := range used {
+		keep[pair{p.VIP.Unmap(), p.Server.Unmap()}] = true
+	}
+	var failures []error
+	for i, f := range d.family {
 		for p := range f.known {
-			if !used(p.vip, p.server) && f.ready {
+			if !keep[p] && f.ready {
 				f.forget(p)
 			}
 		}
+		if !d.closed && !slices.ContainsFunc(used, func(p Path) bool { return d.familyOf(p.VIP.Unmap()) == d.family[i] }) {
+			failures = append(failures, f.sweep())
+		}
 	}
+	return errors.Join(failures...)
 }
 
 // Close removes everything that the Dialer put into the kernel. Open connections break.

@@ -71,6 +71,42 @@ func TestOffSegment(t *testing.T) {
 	}
 }
 
+// TestServerIsTheDirector: a director that serves as well is checked at its own address; no path is
+// made for it.
+func TestServerIsTheDirector(t *testing.T) {
+	l := newLab(t)
+	d := l.start("active", "director")
+	if a := d.dial(vip4, "192.0.2.11"); a.Text != "active 192.0.2.11:104" {
+		t.Errorf("%+v", a)
+	}
+	if after := l.state("active"); strings.Contains(after, "via 192.0.2.11") || strings.Contains(after, "elements") {
+		t.Errorf("a path was made:\n%s", after)
+	}
+}
+
+// TestSweep: an agent whose services need no path any more removes what a killed one left, and only
+// that; where nothing is left it changes nothing.
+func TestSweep(t *testing.T) {
+	l := newLab(t)
+	before := l.state("active")
+	first := l.start("active", "director")
+	if a := first.dial(vip4, "192.0.2.13"); a.Text == "" {
+		t.Fatalf("%+v", a)
+	}
+	first.in.Close() // ends without Close
+	if l.state("active") == before {
+		t.Fatal("nothing was left, the sample is empty")
+	}
+	for range 2 {
+		if a := l.start("active", "director").ask(order{Sweep: true}); a.Err != "<nil>" {
+			t.Errorf("%+v", a)
+		}
+		if after := l.state("active"); after != before {
+			t.Errorf("left behind:\n%s\nbefore:\n%s", after, before)
+		}
+	}
+}
+
 // TestDamageIsNoDeadServer: a firewall reload that flushes everything, or a lost route, is reported
 // as our own fault once, and mended.
 func TestDamageIsNoDeadServer(t *testing.T) {

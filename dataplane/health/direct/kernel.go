@@ -35,6 +35,8 @@ type family struct {
 	aliases *aliases
 	known   map[pair]way
 	ready   bool
+	// swept says that nothing of ours is in the kernel.
+	swept bool
 	// examined is when the kernel was last looked at after a failure.
 	examined time.Time
 }
@@ -101,6 +103,31 @@ func (f *family) removeRoutes() error {
 	return errors.Join(failures...)
 }
 
+// sweep removes what is there, if anything is.
+func (f *family) sweep() error {
+	if f.swept {
+		return nil
+	}
+	conn, err := connect()
+	if err != nil {
+		return err
+	}
+	tables, err := conn.ListTablesOfFamily(f.layout.family)
+	if err != nil {
+		return fmt.Errorf("read the tables of nftables: %w", err)
+	}
+	if slices.ContainsFunc(tables, func(t *nftables.Table) bool { return t.Name == tableName }) {
+		err = f.remove()
+	} else {
+		err = f.removeRoutes()
+	}
+	f.ready, f.swept = false, err == nil
+	return err
+}
+
+// errOwnHost: the server is this host itself.
+var errOwnHost = errors.New("the server is this host")
+
 // way is how this host reaches a server.
 type way struct {
 	source netip.Addr
@@ -114,7 +141,10 @@ func wayTo(p pair) (way, error) {
 		return way{}, fmt.Errorf("route to %v: %w", p.server, errors.Join(err, unix.EHOSTUNREACH))
 	}
 	r := routes[0]
-	if r.Gw != nil || r.Via != nil || r.Type == unix.RTN_LOCAL {
+	if r.Type == unix.RTN_LOCAL {
+		return way{}, errOwnHost
+	}
+	if r.Gw != nil || r.Via != nil {
 		return way{}, fmt.Errorf("%v is no neighbour of this host: %w", p.server, health.ErrOffSegment)
 	}
 	source, err := ownAddress(r.LinkIndex, p.server)

@@ -64,6 +64,8 @@ type order struct {
 	VIP    netip.AddrPort
 	Server netip.Addr
 	Close  bool
+	// Sweep is Keep without any path.
+	Sweep bool
 	// Patient is for what must succeed, however busy the machine.
 	Patient bool
 }
@@ -85,6 +87,10 @@ func direct() {
 		var o order
 		if in.Decode(&o) != nil {
 			return
+		}
+		if o.Sweep {
+			_ = out.Encode(answer{Err: fmt.Sprint(d.Keep(nil))})
+			continue
 		}
 		if o.Close {
 			_ = out.Encode(answer{Err: fmt.Sprint(d.Close())})

@@ -96,9 +96,11 @@ func (l layout) outward(pool netip.Prefix) []expr.Any {
 	return append(rule,
 		l.load(l.dest, l.rAlias),
 		&expr.Lookup{SetName: outMap, SourceRegister: l.rAlias, DestRegister: l.rDest, IsDestRegSet: true},
+		l.store(l.dest, l.rDest),
+		// Loaded again: a key with the value of a map in it makes nft (1.0.6) abort when it lists it.
+		l.load(l.dest, l.rDest),
 		l.load(l.source, l.rSource), port(0, l.rSPort), port(2, l.rDPort),
 		&expr.Dynset{SrcRegKey: l.rSource, SrcRegData: l.rAlias, SetName: flowMap, Operation: unix.NFT_DYNSET_OP_UPDATE, Timeout: flowTime},
-		l.store(l.dest, l.rDest),
 		&expr.Verdict{Kind: expr.VerdictAccept},
 	)
 }

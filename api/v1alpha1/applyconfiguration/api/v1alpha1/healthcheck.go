@@ -17,12 +17,14 @@ type HealthCheckApplyConfiguration struct {
 	// port is the port to check. Absent: the server's, the pool's, or the first port of the
 	// first virtual service that uses the pool.
 	Port *int32 `json:"port,omitempty"`
-	// periodSeconds is the time between two checks. Absent: 5.
+	// periodSeconds is the time between two checks. Absent: 2, or timeoutSeconds if longer.
 	PeriodSeconds *int32 `json:"periodSeconds,omitempty"`
 	// fastPeriodMilliseconds is the time between two checks after the first failure, until the
-	// verdict stands. Absent: 500.
+	// verdict stands. A healthy server that keeps a check waiting for longer, and for twice as long
+	// as lately, is asked again beside it, as often as unhealthyThreshold needs. Absent: 500.
 	FastPeriodMilliseconds *int32 `json:"fastPeriodMilliseconds,omitempty"`
-	// timeoutSeconds is how long one check may take. Absent: 3, or periodSeconds if shorter.
+	// timeoutSeconds is how long one check may take. Absent: 3, or periodSeconds (2 if absent) if
+	// shorter.
 	TimeoutSeconds *int32 `json:"timeoutSeconds,omitempty"`
 	// healthyThreshold is how many checks in a row must pass before a server that was down
 	// gets connections again. Absent: 2.

@@ -1,0 +1,172 @@
+package health
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"os"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/truepacs/balancer/dataplane/dicom"
+)
+
+// flight is one probe on a plain socket, carried on by a loop.
+type flight struct {
+	fd, generation int32
+	// echo is the conversation; nil: being connected is all that is asked.
+	echo *dicom.EchoRequestor
+	// done gets one value when the flight has ended.
+	done chan struct{}
+
+	mu        sync.Mutex
+	deadline  time.Time
+	connected bool
+	parting   bool // the outcome is known, the release is under way
+	over      bool
+	unsent    []byte
+	// err is why it failed, if echo has no outcome; while connecting it is an error of connect(2).
+	err error
+	// stage is how far echo had come when err arose.
+	stage dicom.Stage
+}
+
+// takeOff starts connecting.
+func takeOff(at netip.AddrPort, echo *dicom.EchoRequestor, deadline time.Time) (*flight, error) {
+	fd, _, err := begin(at)
+	if err != nil {
+		return nil, err
+	}
+	return &flight{fd: int32(fd), echo: echo, deadline: deadline, done: make(chan struct{}, 1)}, nil
+}
+
+// due is when the flight runs out of time.
+func (f *flight) due() time.Time {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.deadline
+}
+
+// advance acts on events of epoll_wait(2) and tells whether the flight has ended by it.
+func (f *flight) advance(events uint32, buffer []byte) (ended bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.over {
+		return false
+	}
+	if !f.connected && !f.arrive(events) {
+		return f.over
+	}
+	f.send()
+	if events&(unix.EPOLLIN|unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0 {
+		f.receive(buffer)
+	}
+	return f.over
+}
+
+// arrive tells whether the connection has come about and there is something to talk about.
+func (f *flight) arrive(events uint32) bool {
+	if events&(unix.EPOLLERR|unix.EPOLLHUP) != 0 {
+		if code, err := unix.GetsockoptInt(int(f.fd), unix.SOL_SOCKET, unix.SO_ERROR); err != nil || code != 0 {
+			f.fail(os.NewSyscallError("connect", errors.Join(err, unix.Errno(code))))
+			return false
+		}
+	}
+	f.connected = events&unix.EPOLLOUT != 0
+	if f.connected && f.echo == nil {
+		reset(int(f.fd))
+		f.over = true
+	}
+	return f.connected && !f.over
+}
+
+// send writes what there is to say. An error is left to the next read: what a server sent before it
+// closed says more than our broken pipe.
+func (f *flight) send() {
+	if out := f.echo.Output(); len(out) > 0 {
+		f.unsent = append(f.unsent, out...)
+	}
+	for len(f.unsent) > 0 {
+		n, err := unix.Write(int(f.fd), f.unsent)
+		if err != nil && err != unix.EINTR {
+			return
+		}
+		f.unsent = f.unsent[max(n, 0):]
+	}
+	f.unsent = nil
+}
+
+// receive reads all there is and answers it.
+func (f *flight) receive(buffer []byte) {
+	for !f.over {
+		n, err := unix.Read(int(f.fd), buffer)
+		switch {
+		case err == unix.EINTR:
+			continue
+		case err == unix.EAGAIN:
+			return
+		case err != nil:
+			f.fail(os.NewSyscallError("read", err))
+			return
+		case n == 0:
+			f.echo.PeerClosed()
+		default:
+			f.echo.Feed(buffer[:n])
+		}
+		f.send()
+		f.settle()
+	}
+}
+
+// settle looks how far the conversation has come.
+func (f *flight) settle() {
+	f.over = f.over || f.echo.Done()
+	if f.echo.Outcome() != nil && !f.parting {
+		f.parting = true
+		if until := time.Now().Add(releaseWait); until.Before(f.deadline) {
+			f.deadline = until
+		}
+	}
+}
+
+// fail ends the flight because of an error.
+func (f *flight) fail(err error) {
+	f.err, f.over = err, true
+	if f.echo != nil {
+		f.stage = f.echo.Stage()
+	}
+}
+
+// expire ends a flight whose time is up; false: it has ended before, or has time left.
+func (f *flight) expire(now time.Time) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.over || f.deadline.After(now) {
+		return false
+	}
+	f.abandon(context.DeadlineExceeded)
+	return true
+}
+
+// cut ends a flight that nobody waits for any more; false: it has ended before.
+func (f *flight) cut() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.over {
+		return false
+	}
+	f.abandon(context.Canceled)
+	return true
+}
+
+// abandon tells the server that we give up, so that it does not hold the association open. One that
+// has been asked to release it knows.
+func (f *flight) abandon(why error) {
+	f.fail(why)
+	if f.connected && f.echo != nil && !f.parting {
+		f.echo.Abort()
+		f.send()
+	}
+}

@@ -1,0 +1,210 @@
+package health
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// loop carries on conversations on plain sockets, all in one goroutine. A goroutine, a timer and a
+// place in the runtime's poller for each would cost as much again as the system calls. The zero
+// value is ready; its goroutine runs from the first conversation until close.
+type loop struct {
+	mu      sync.Mutex
+	flights map[int32]*flight // by descriptor
+	last    int32             // generation given last
+	wakeAt  time.Time         // when the goroutine looks for expired flights; zero: never
+	epoll   *os.File          // nil until the first flight
+	raw     syscall.RawConn
+	closed  bool
+	wg      sync.WaitGroup
+
+	// Of the goroutine only:
+	events [256]unix.EpollEvent
+	buffer [4096]byte
+}
+
+// together is how long the loop waits for further events before it takes them all in: being woken
+// costs more than what there is to do. It is added to an answer's time up to four times.
+const together = 5 * time.Millisecond
+
+// fly sends f on its way; it ends by a value on f.done. An error is of this host.
+func (l *loop) fly(f *flight) error {
+	epoll, err := l.register(f)
+	if err != nil {
+		return err
+	}
+	// Edge-triggered: one registration serves connecting, reading and writing (epoll(7)).
+	event := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLOUT | unix.EPOLLRDHUP | unix.EPOLLET&(1<<32-1), Fd: f.fd, Pad: f.generation}
+	outer := epoll.Control(func(fd uintptr) { err = unix.EpollCtl(int(fd), unix.EPOLL_CTL_ADD, int(f.fd), &event) })
+	if err = errors.Join(outer, err); err != nil {
+		l.forget(f)
+		return fmt.Errorf("epoll: %w: %w", unix.ENOBUFS, err)
+	}
+	return nil
+}
+
+// register makes f known, and the loop run.
+func (l *loop) register(f *flight) (syscall.RawConn, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return nil, os.ErrClosed
+	}
+	if l.epoll == nil {
+		if err := l.start(); err != nil {
+			return nil, err
+		}
+	}
+	l.last++
+	f.generation = l.last
+	l.flights[f.fd] = f
+	l.wakeBy(f.deadline)
+	return l.raw, nil
+}
+
+// start makes the epoll instance, which the runtime's poller watches. Call it with l.mu held.
+func (l *loop) start() error {
+	fd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err != nil {
+		return os.NewSyscallError("epoll_create", err)
+	}
+	if err := unix.SetNonblock(fd, true); err != nil { // makes NewFile use the poller
+		unix.Close(fd)
+		return os.NewSyscallError("fcntl", err)
+	}
+	l.epoll = os.NewFile(uintptr(fd), "epoll")
+	if l.raw, err = l.epoll.SyscallConn(); err != nil {
+		return errors.Join(err, l.epoll.Close())
+	}
+	l.flights = map[int32]*flight{}
+	l.wg.Go(l.run)
+	return nil
+}
+
+// wakeBy lets the goroutine wake up at t at the latest. Call it with l.mu held.
+func (l *loop) wakeBy(t time.Time) {
+	if l.wakeAt.IsZero() || t.Before(l.wakeAt) {
+		l.wakeAt = t
+		_ = l.epoll.SetReadDeadline(t)
+	}
+}
+
+// run takes in events until the loop is closed.
+func (l *loop) run() {
+	n := 0
+	take := func(fd uintptr) bool {
+		n, _ = unix.EpollWait(int(fd), l.events[:], 0)
+		return n > 0
+	}
+	for {
+		n = 0
+		if err := l.raw.Read(take); err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
+			return // closed
+		}
+		for _, e := range l.events[:max(n, 0)] {
+			l.advance(e)
+		}
+		if n < len(l.events) { // else answers may be waiting: on a busy host time is up for us, not for servers
+			l.expire(time.Now())
+		}
+		if n > 0 {
+			time.Sleep(together)
+		}
+	}
+}
+
+// advance carries on the flight that an event is about.
+func (l *loop) advance(e unix.EpollEvent) {
+	f := l.find(e)
+	if f == nil {
+		return
+	}
+	due := f.due()
+	if f.advance(e.Events, l.buffer[:]) {
+		l.land(f)
+	} else if sooner := f.due(); sooner.Before(due) {
+		l.mu.Lock()
+		l.wakeBy(sooner)
+		l.mu.Unlock()
+	}
+}
+
+// find returns the flight that an event is about; nil: it is gone.
+func (l *loop) find(e unix.EpollEvent) *flight {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if f := l.flights[e.Fd]; f != nil && f.generation == e.Pad {
+		return f
+	}
+	return nil
+}
+
+// expire ends what has run out of time, and sets when to look again.
+func (l *loop) expire(now time.Time) {
+	for _, f := range l.expired(now) {
+		if f.expire(now) {
+			l.land(f)
+		}
+	}
+}
+
+func (l *loop) expired(now time.Time) []*flight {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.wakeAt.IsZero() || now.Before(l.wakeAt) {
+		return nil
+	}
+	var due []*flight
+	var next time.Time
+	for _, f := range l.flights {
+		switch at := f.due(); {
+		case !at.After(now):
+			due = append(due, f)
+		case next.IsZero() || at.Before(next):
+			next = at
+		}
+	}
+	l.wakeAt = next
+	_ = l.epoll.SetReadDeadline(next)
+	return due
+}
+
+// cut ends a flight before its time.
+func (l *loop) cut(f *flight) {
+	if f.cut() {
+		l.land(f)
+	}
+}
+
+// land forgets a flight that has ended and tells who waits for it.
+func (l *loop) land(f *flight) {
+	l.forget(f)
+	f.done <- struct{}{}
+}
+
+// forget closes a flight's socket. The number may be used again at once, so it is forgotten first.
+func (l *loop) forget(f *flight) {
+	l.mu.Lock()
+	if l.flights[f.fd] == f {
+		delete(l.flights, f.fd)
+	}
+	l.mu.Unlock()
+	unix.Close(int(f.fd))
+}
+
+// close ends the goroutine. Flights must have landed.
+func (l *loop) close() {
+	l.mu.Lock()
+	l.closed = true
+	if l.epoll != nil {
+		_ = l.epoll.Close()
+	}
+	l.mu.Unlock()
+	l.wg.Wait()
+}

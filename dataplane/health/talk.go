@@ -1,0 +1,63 @@
+package health
+
+import (
+	"context"
+	"time"
+
+	"github.com/truepacs/balancer/dataplane/dicom"
+)
+
+// flier is a prober whose conversation a loop can carry on.
+type flier interface {
+	prober
+	// conversation returns what is said over the connection; nil: nothing.
+	conversation() *dicom.EchoRequestor
+	// landed returns the result of a flight that has ended.
+	landed(f *flight) Result
+}
+
+var (
+	_ flier = tcpProber{}
+	_ flier = dicomProber{}
+)
+
+// fly makes one probe in the loop. If ctx ends, it is cut short.
+func (l *loop) probe(ctx context.Context, p flier) Result {
+	at := p.where()
+	f, err := takeOff(at.address, p.conversation(), time.Now().Add(at.timeout))
+	if err != nil {
+		return at.dialResult(err)
+	}
+	if err := l.fly(f); err != nil {
+		return at.dialResult(err)
+	}
+	select {
+	case <-f.done:
+	case <-ctx.Done():
+		l.cut(f)
+		<-f.done
+	}
+	return p.landed(f)
+}
+
+func (tcpProber) conversation() *dicom.EchoRequestor { return nil }
+
+func (p tcpProber) landed(f *flight) Result {
+	if f.err != nil {
+		return p.dialResult(f.err)
+	}
+	return Result{}
+}
+
+func (p dicomProber) conversation() *dicom.EchoRequestor { return p.plan.Requestor() }
+
+func (p dicomProber) landed(f *flight) Result {
+	switch o := f.echo.Outcome(); {
+	case o != nil:
+		return p.judge(o)
+	case f.connected:
+		return p.ioResult(f.err, f.stage.String())
+	default:
+		return p.dialResult(f.err)
+	}
+}
