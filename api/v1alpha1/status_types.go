@@ -102,6 +102,18 @@ const (
 	HealthUnknown Health = "Unknown"
 )
 
+// States of servers as directors see them.
+const (
+	// ServerActive says that the checks decide over new connections.
+	ServerActive = "Active"
+	// ServerDraining says that no new connections come and that some may be left.
+	ServerDraining = "Draining"
+	// ServerDrained says that none is left.
+	ServerDrained = "Drained"
+	// ServerMaintenance says that the server gets neither connections nor checks.
+	ServerMaintenance = "Maintenance"
+)
+
 // ServerState says how a server is.
 type ServerState struct {
 	// serverPool is the name of the pool.
@@ -115,15 +127,18 @@ type ServerState struct {
 	// health is the verdict of the checks.
 	// +optional
 	Health Health `json:"health,omitempty"`
-	// state is what the administrator wants of the server: Active, Drain or Maintenance.
+	// state is what has become of the state in the spec: Active; Draining, no new connections, message
+	// counts those that are left; Drained, none is left; Maintenance. Layer 7 stays at Draining.
 	// +optional
 	// +kubebuilder:validation:MaxLength=32
 	State string `json:"state,omitempty"`
-	// reason is one word for why the server is not healthy.
+	// reason is one word for why the server is not healthy, or else for why it gets no new
+	// connections.
 	// +optional
 	// +kubebuilder:validation:MaxLength=64
 	Reason string `json:"reason,omitempty"`
-	// message says in a sentence what failed and what to do.
+	// message says in sentences what failed and what to do, and of a server that is drained what is
+	// left and until when.
 	// +optional
 	// +kubebuilder:validation:MaxLength=1024
 	Message string `json:"message,omitempty"`

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"maps"
 	"reflect"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	"github.com/truepacs/balancer/dataplane/drain"
 	"github.com/truepacs/balancer/dataplane/model"
 )
 
@@ -38,11 +40,15 @@ type Agent struct {
 	observed Observed
 	findings []model.Finding
 	saved    Saved
+	source   json.RawMessage // of the last Node
+	starts   drain.Starts    // as saved
+	restored drain.Starts    // not yet taken over
 
 	// Of pass only:
 	adopted bool // the kernel's own verdicts were taken over
 	weigher weigher
 	again   *time.Timer // wakes when the weights change by themselves
+	leaver  leaver
 }
 
 // desired is a Node to be carried out.
@@ -65,6 +71,8 @@ type Observed struct {
 	Verdicts map[string]model.Verdict
 	// Proxy is the state of the layer 7 proxy.
 	Proxy ProxyState
+	// Leaving are the servers in state Drain or Maintenance.
+	Leaving map[drain.Key]drain.Status
 	// Findings are what the last survey of host and segment found.
 	Findings []model.Finding
 }
@@ -94,6 +102,7 @@ func (a *Agent) Restore() (Saved, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.desired = &desired{node: saved.Node, revision: 1}
+	a.remember(saved.Source, saved.Leaving)
 	a.Wake()
 	return saved, nil
 }
@@ -111,7 +120,8 @@ func (a *Agent) SetDesired(node model.Node, source []byte) (revision uint64, err
 		a.desired = &desired{node: node, revision: a.desired.revision + 1}
 	}
 	a.Wake()
-	return a.desired.revision, a.save(Saved{Node: node, Source: source})
+	a.source = source
+	return a.desired.revision, a.save(Saved{Node: node, Source: source, Leaving: a.starts})
 }
 
 // save writes the state if it differs from what was last written.
@@ -153,6 +163,7 @@ func (a *Agent) Run(ctx context.Context) {
 	}
 	resync := time.NewTicker(a.cfg.Resync)
 	defer resync.Stop()
+	defer a.leaver.start()()
 	defer func() {
 		if a.again != nil {
 			a.again.Stop()
@@ -164,6 +175,10 @@ func (a *Agent) Run(ctx context.Context) {
 			return
 		case <-a.wake:
 		case <-resync.C:
+		case <-a.leaver.due():
+			if !a.recount(ctx) {
+				continue
+			}
 		}
 		a.pass(ctx)
 	}
@@ -193,16 +208,17 @@ func (a *Agent) apply(ctx context.Context, want *desired) Observed {
 	d, node := a.cfg.Drivers, want.node
 	verdicts, err := a.check(ctx, node)
 	failures := []error{err, d.RealServer.Set(ctx, node.RealServer)}
+	var leaving drain.Result
 	if err == nil {
-		services := a.weigh(node.Services, verdicts)
-		failures = append(failures, d.VirtualServer.Set(ctx, services, node.Timeouts), d.PacketFilter.Set(ctx, rules(node, services)))
+		leaving, err = a.leave(ctx, a.weigh(node.Services, verdicts))
+		failures = append(failures, err, d.VirtualServer.Set(ctx, leaving.Services, node.Timeouts), d.PacketFilter.Set(ctx, rules(node, leaving)))
 	}
 	failures = append(failures,
 		d.Addresses.Set(ctx, node.VirtualIPs),
 		d.Proxy.Set(ctx, node.Proxy),
 		d.Announcer.Set(ctx, node.VirtualIPs),
 	)
-	observed := Observed{Revision: want.revision, Node: node, Proxy: d.Proxy.State()}
+	observed := Observed{Revision: want.revision, Node: node, Proxy: d.Proxy.State(), Leaving: leaving.Statuses}
 	observed.Refused, observed.Failure = model.ItemErrors(errors.Join(failures...))
 	observed.Verdicts = merge(verdicts, observed.Proxy.Verdicts)
 	return observed

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/netip"
 
+	"github.com/truepacs/balancer/dataplane/drain"
 	"github.com/truepacs/balancer/dataplane/model"
 )
 
@@ -26,6 +27,8 @@ type PacketRules struct {
 	Guarded []netip.Addr
 	// Declared is what answers on Guarded addresses beside Services.
 	Declared []model.Match
+	// Resets are connections through Services that both ends are to be told are over.
+	Resets []drain.Flow
 }
 
 // PacketFilter is the host's packet filter (nftables).

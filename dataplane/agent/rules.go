@@ -3,13 +3,15 @@ package agent
 import (
 	"net/netip"
 
+	"github.com/truepacs/balancer/dataplane/drain"
 	"github.com/truepacs/balancer/dataplane/model"
 )
 
-// rules says what the packet filter does: services with their weights, and which addresses answer
-// on declared ports only. A loopback address of a server whose ports are not known stays open.
-func rules(node model.Node, services []model.VirtualService) PacketRules {
-	r := PacketRules{Services: services}
+// rules says what the packet filter does: services with their servers' states, connections that
+// are to be reset, and which addresses answer on declared ports only. A loopback address of a server
+// whose ports are not known stays open.
+func rules(node model.Node, leaving drain.Result) PacketRules {
+	r := PacketRules{Services: leaving.Services, Resets: leaving.Resets}
 	for _, v := range node.VirtualIPs {
 		r.Guarded = append(r.Guarded, v.Address)
 	}

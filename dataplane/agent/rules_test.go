@@ -5,7 +5,9 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"github.com/truepacs/balancer/dataplane/drain"
 	"github.com/truepacs/balancer/dataplane/model"
 )
 
@@ -18,11 +20,12 @@ func TestRulesGuardWhatTheHostHolds(t *testing.T) {
 		RealServer: []model.LoopbackVIP{{Address: loopback, Declared: []model.Match{served}}, {Address: old}},
 	}
 	services := []model.VirtualService{{Key: "s"}}
+	resets := []drain.Flow{{Client: netip.MustParseAddrPort("192.0.2.51:4000"), Virtual: netip.AddrPortFrom(director, 104)}}
 	want := PacketRules{
-		Services: services, Guarded: []netip.Addr{director, loopback},
+		Services: services, Resets: resets, Guarded: []netip.Addr{director, loopback},
 		Declared: []model.Match{{Addresses: []netip.Addr{director}, Protocol: model.TCP, Ports: []uint16{443}}, served},
 	}
-	if diff := cmp.Diff(want, rules(node, services), cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); diff != "" {
+	if diff := cmp.Diff(want, rules(node, drain.Result{Services: services, Resets: resets}), cmpopts.EquateComparable(netip.Addr{}, netip.AddrPort{})); diff != "" {
 		t.Error(diff)
 	}
 }

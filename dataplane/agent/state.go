@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/truepacs/balancer/dataplane/drain"
 	"github.com/truepacs/balancer/dataplane/model"
 )
 
@@ -37,6 +38,8 @@ type Saved struct {
 	Node model.Node `json:"node"`
 	// Source is what the source of the model wants to be remembered, opaque here.
 	Source json.RawMessage `json:"source,omitempty"`
+	// Leaving says since when servers are drained; a program that does not know it begins anew.
+	Leaving drain.Starts `json:"leaving,omitempty"`
 }
 
 type stateFile struct {

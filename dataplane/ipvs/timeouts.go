@@ -38,6 +38,16 @@ func (d *Driver) SetTimeouts(ctx context.Context, tcp, tcpFin, udp time.Duration
 	return nil
 }
 
+// Timeouts returns the idle timeouts of connections of the whole host.
+func (d *Driver) Timeouts(ctx context.Context) (genl.Timeouts, error) {
+	have, err := d.config.Kernel.Timeouts(ctx)
+	if err != nil {
+		_, err = explain(err)
+		return have, fmt.Errorf("ipvs: read timeouts: %w", err)
+	}
+	return have, nil
+}
+
 // changed returns want in whole seconds, 0 if that is what is there or nothing is wanted.
 func changed(want, have time.Duration) time.Duration {
 	want = (want + time.Second - 1).Truncate(time.Second)

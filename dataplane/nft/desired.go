@@ -22,7 +22,7 @@ type Desired struct {
 	// PeerMACs are the Ethernet addresses of the other directors: frames from them get no
 	// mark, so what a peer's IPVS sends here is not balanced again.
 	PeerMACs []net.HardwareAddr
-	// Resets are TCP connections whose clients are to be told that they are over.
+	// Resets are TCP connections of which both ends are to be told that they are over.
 	Resets []Flow
 	// Clamps lower the segment size that a real server offers its clients.
 	Clamps []Clamp

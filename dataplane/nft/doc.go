@@ -17,7 +17,11 @@
 //			meta mark set ip daddr . meta l4proto . th dport map @services4 accept
 //			meta mark set ip daddr . meta l4proto . th dport map @ranges4 accept }
 //		chain disconnect { type filter hook input priority filter;
-//			ip saddr . tcp sport . ip daddr . tcp dport @resets4 counter reject with tcp reset }
+//			tcp flags & (syn|rst) == 0 ip saddr . tcp sport . ip daddr . tcp dport @resets4
+//				ip saddr . tcp sport . ip daddr . tcp dport != @told4 update @told4 { ... timeout 5s }
+//				tcp flags set rst|ack accept
+//			tcp flags & (syn|rst) == 0 ip saddr . tcp sport . ip daddr . tcp dport @resets4
+//				counter reject with tcp reset }
 //		# director with SNAT services
 //		chain postrouting { type nat hook postrouting priority srcnat;
 //			meta mark @masquerade4 ip daddr != @virtual4 counter masquerade }
@@ -73,8 +77,11 @@
 //
 // # Resets
 //
-// A client's packet is answered with a reset before IPVS takes it, so the server learns nothing;
-// its own half ends when it next sends to the client.
+// With direct routing nothing of the server passes here, so what both ends are told is made of what
+// the client sends. Its first packet is turned into a reset and goes on to IPVS, which takes it to the
+// server by whatever way of forwarding and closes its own entry; the next ones are answered with a
+// reset. The server is told again each five seconds, in case a packet was lost. A client that is silent
+// must be made to send (see package provoke).
 //
 // The package may import dataplane/model, dataplane/plan and nftables libraries.
 package nft

@@ -1,6 +1,7 @@
 package nft_test
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -8,6 +9,7 @@ import (
 	"strconv"
 	"testing"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -78,6 +80,37 @@ func holdVIPs(t *testing.T, all ...string) {
 		}
 		netnstest.Run(t, "ip", argv...)
 	}
+}
+
+// checksummed has the neighbour make checksums and the test's host look at them, as with a wire
+// between them; else the kernel knows that packets never left the machine.
+func (n *neighbour) checksummed(t *testing.T) {
+	t.Helper()
+	const setReceive, setSend = 0x15, 0x17 // ETHTOOL_SRXCSUM, ETHTOOL_STXCSUM (linux/ethtool.h)
+	var send error
+	n.do(func() { send = turnOff("tp1", setSend) })
+	if err := errors.Join(send, turnOff("tp0", setReceive)); err != nil {
+		t.Fatalf("turn checksum offload off: %v", err)
+	}
+}
+
+func turnOff(nic string, command uint32) error {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	value := struct{ command, data uint32 }{command, 0}
+	request := struct {
+		name [unix.IFNAMSIZ]byte
+		data unsafe.Pointer
+		_    [16]byte
+	}{data: unsafe.Pointer(&value)}
+	copy(request.name[:], nic)
+	if _, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), unix.SIOCETHTOOL, uintptr(unsafe.Pointer(&request))); errno != 0 {
+		return errno
+	}
+	return nil
 }
 
 // listen opens a listener on the test's host that echoes; it counts connections.

@@ -14,6 +14,8 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
+	"github.com/truepacs/balancer/dataplane/drain"
+	"github.com/truepacs/balancer/dataplane/drain/provoke"
 	"github.com/truepacs/balancer/dataplane/model"
 	"github.com/truepacs/balancer/dataplane/netif/netnstest"
 	"github.com/truepacs/balancer/dataplane/nft"
@@ -261,36 +263,81 @@ func TestGuardKeepsConnectionsOfTheHost(t *testing.T) {
 	}
 }
 
-// TestResets ends one of two connections of a client.
+// TestResets ends one of two connections of a client, at both ends: one that speaks, and one that is
+// silent and has to be made to answer.
 func TestResets(t *testing.T) {
 	k := realKernel(t)
 	client := newNeighbour(t)
+	client.checksummed(t)
 	holdVIPs(t, vip4, vip6)
 	for _, vip := range []string{vip4, vip6} {
-		to := net.JoinHostPort(vip, "1104")
-		listen(t, to)
-		ended, kept := client.dial(t, to), client.dial(t, to)
-		driver := nft.New(nft.Config{Kernel: k})
-		if err := errors.Join(exchange(ended), exchange(kept)); err != nil {
-			t.Fatal(err)
-		}
-		if err := driver.Set(t.Context(), nft.Desired{Resets: []nft.Flow{flow(ended.LocalAddr().String(), to)}}); err != nil {
-			t.Fatal(err)
-		}
-		if err := exchange(ended); !errors.Is(err, syscall.ECONNRESET) {
-			t.Errorf("%s: the connection to be reset: %v", vip, err)
-		}
-		if err := exchange(kept); err != nil {
-			t.Errorf("%s: the other connection: %v", vip, err)
-		}
-		counters, err := driver.Counters(t.Context())
-		if err != nil || counters.Reset == 0 {
-			t.Errorf("counters %+v, %v", counters, err)
-		}
-		if got := netnstest.Run(t, "nft", "list", "table", "inet", "truepacs"); !strings.Contains(got, " timeout 2m expires ") {
-			t.Errorf("the reset would not end by itself:\n%s", got)
+		endOne(t, k, client, vip, false)
+		endOne(t, k, client, vip, true)
+	}
+}
+
+func endOne(t *testing.T, k nft.Kernel, client *neighbour, vip string, silent bool) {
+	t.Logf("%s, silent: %t", vip, silent)
+	quiet := net.ListenConfig{KeepAlive: -1} // a client that is gone would reset what the server asks
+	l, err := quiet.Listen(t.Context(), "tcp", net.JoinHostPort(vip, "1104"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	to := l.Addr().String()
+	ended, endedServer := pair(t, l, client, to)
+	kept, keptServer := pair(t, l, client, to)
+	go echo(keptServer)
+	driver := nft.New(nft.Config{Kernel: k})
+	reset := flow(ended.LocalAddr().String(), to)
+	if err := driver.Set(t.Context(), nft.Desired{Resets: []nft.Flow{reset}}); err != nil {
+		t.Fatal(err)
+	}
+	if silent {
+		disturb(t, drain.Flow{Client: reset.Client, Virtual: reset.VIP})
+	} else if _, err := ended.Write([]byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]net.Conn{"client": ended, "server": endedServer} {
+		_ = c.SetReadDeadline(time.Now().Add(patience))
+		if _, err := c.Read(make([]byte, 1)); !errors.Is(err, syscall.ECONNRESET) {
+			t.Errorf("the %s's end of the connection to be reset: %v", name, err)
 		}
 	}
+	if err := exchange(kept); err != nil {
+		t.Errorf("the other connection: %v", err)
+	}
+	counters, err := driver.Counters(t.Context())
+	if err != nil || counters.Reset == 0 {
+		t.Errorf("counters %+v, %v", counters, err)
+	}
+	if got := netnstest.Run(t, "nft", "list", "table", "inet", "truepacs"); !strings.Contains(got, " timeout 2m expires ") {
+		t.Errorf("the reset would not end by itself:\n%s", got)
+	}
+}
+
+// disturb provokes two answers: one tells the server, the next the client. Linux answers what is out
+// of place twice a second.
+func disturb(t *testing.T, flow drain.Flow) {
+	t.Helper()
+	for range 2 {
+		if err := provoke.All(t.Context(), []drain.Flow{flow}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(600 * time.Millisecond)
+	}
+}
+
+// pair opens a connection and returns both ends of it.
+func pair(t *testing.T, l net.Listener, client *neighbour, to string) (near, far net.Conn) {
+	t.Helper()
+	near = client.dial(t, to)
+	far, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = far.Close() })
+	return near, far
 }
 
 // TestClamp looks at what a client may send after it has heard the server's offer.

@@ -15,6 +15,7 @@ const (
 	offsetSource      = 0
 	offsetDestination = 2
 	offsetFlags       = 13
+	offsetChecksum    = 16
 	offsetFragment    = 2 // in the fragment header of IPv6
 	lengthMark        = 4
 )
@@ -22,6 +23,7 @@ const (
 // TCP flags and the option maximum segment size (RFC 9293 sections 3.1 and 3.2).
 const (
 	flagSYN   = 0x02
+	flagRST   = 0x04
 	flagACK   = 0x10
 	optionMSS = 2
 	offsetMSS = 2 // behind the option's kind and length
@@ -184,14 +186,45 @@ func markRules() []rule {
 	})...)
 }
 
+// resetRules end connections. The first packet that the client sends, and after toldLife the next, is
+// made a reset and goes on to the server; the others are answered with a reset.
 func resetRules() []rule {
-	rules := each(flowParts(), []string{setResets}, func(_ family, set string) rule {
-		return rule{in(set), &expr.Counter{}, &expr.Reject{Type: unix.NFT_REJECT_TCP_RST}}
+	rules := each(flowParts(), []string{setResets}, func(f family, set string) rule {
+		told := setTold + f.suffix
+		return append(rule{in(set), out(told), &expr.Dynset{
+			SrcRegKey: register(0), SetName: told, Operation: unix.NFT_DYNSET_OP_UPDATE, Timeout: toldLife,
+		}}, append(makeReset(), accept())...)
 	})
+	rules = append(rules, each(flowParts(), []string{setResets}, func(_ family, set string) rule {
+		return rule{in(set), &expr.Counter{}, &expr.Reject{Type: unix.NFT_REJECT_TCP_RST}}
+	})...)
 	for i := range rules {
-		rules[i] = append(protocol(unix.IPPROTO_TCP), rules[i]...)
+		rules[i] = append(established(), rules[i]...)
 	}
 	return rules
+}
+
+// established matches TCP packets but those that begin a connection, which may have the ports of the
+// one that is over, and resets.
+func established() rule {
+	return append(protocol(unix.IPPROTO_TCP),
+		payload(expr.PayloadBaseTransportHeader, offsetFlags, 1, register(0)),
+		&expr.Bitwise{SourceRegister: register(0), DestRegister: register(0), Len: 1, Mask: []byte{flagSYN | flagRST}, Xor: []byte{0}},
+		&expr.Cmp{Op: expr.CmpOpEq, Register: register(0), Data: []byte{0}})
+}
+
+// makeReset turns a TCP packet into a reset. Its sequence number is what the other end awaits next,
+// unless packets were lost, as it must be (RFC 5961 section 3.2).
+func makeReset() rule {
+	const even = offsetFlags - 1 // checksums are of two bytes
+	return rule{
+		payload(expr.PayloadBaseTransportHeader, even, 2, register(0)),
+		&expr.Bitwise{SourceRegister: register(0), DestRegister: register(0), Len: 2, Mask: []byte{0xff, 0}, Xor: []byte{0, flagRST | flagACK}},
+		&expr.Payload{
+			OperationType: expr.PayloadWrite, Base: expr.PayloadBaseTransportHeader, Offset: even, Len: 2,
+			SourceRegister: register(0), CsumType: expr.CsumTypeInet, CsumOffset: offsetChecksum,
+		},
+	}
 }
 
 // masqueradeRules spare packets that IPVS sends on unchanged, of which a service has some whose

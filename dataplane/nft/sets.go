@@ -15,6 +15,7 @@ const (
 	setUntracked       = "untracked"       // destinations that need no connection tracking
 	setUntrackedRanges = "untrackedranges" // the same with ranges of ports
 	setResets          = "resets"          // flows to be reset
+	setTold            = "told"            // flows whose server has been told; filled by packets
 	setMasquerade      = "masquerade"      // marks of services whose packets get our source address
 	setVirtual         = "virtual"         // addresses of services
 	setGuarded         = "guarded"         // addresses of which only declared ports answer
@@ -28,9 +29,12 @@ const (
 const (
 	// resetLife is how long a flow is reset if nobody asks again.
 	resetLife = 2 * time.Minute
+	// toldLife is how long the client alone is told of a reset before the server is told again: more
+	// than the time between two packets that are provoked.
+	toldLife = 5 * time.Second
 	// answerLife is how long an answer to a datagram may take; conntrack's time for a stream.
 	answerLife = 2 * time.Minute
-	// answerCount bounds the answers waited for.
+	// answerCount bounds what packets may add to a set.
 	answerCount = 65536
 )
 
@@ -141,6 +145,7 @@ func directorSets(f family) []setSpec {
 		{name: setUntracked + f.suffix, key: destinationTypes(f)},
 		{name: setUntrackedRanges + f.suffix, key: destinationTypes(f), interval: true},
 		{name: setResets + f.suffix, key: flowTypes(f), timeout: true},
+		{name: setTold + f.suffix, key: flowTypes(f), timeout: true, dynamic: true},
 	}
 }
 

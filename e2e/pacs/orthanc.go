@@ -65,6 +65,8 @@ func (o *Orthanc) config() map[string]any {
 		"DicomWeb":                   map[string]any{"Enable": true, "Root": "/dicom-web/"},
 		"ExecuteLuaEnabled":          false,
 		"DicomScuTimeout":            10,
+		"DicomScpTimeout":            600,
+		"DicomThreadsCount":          64,
 		"ConcurrentJobs":             2,
 		"MaximumStorageSize":         0,
 		"HttpRequestTimeout":         60,

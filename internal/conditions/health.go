@@ -17,6 +17,8 @@ type tally struct {
 	worst map[serverKey]v1alpha1.ServerState
 	// idle are servers in maintenance, which nobody checks and no condition counts.
 	idle []serverKey
+	// leaving are servers that are drained.
+	leaving map[serverKey]bool
 }
 
 // severity orders health from good to bad.
@@ -32,13 +34,16 @@ func severity(h v1alpha1.Health) int {
 }
 
 func newTally(services []v1alpha1.VirtualServiceStatus) tally {
-	t := tally{worst: map[serverKey]v1alpha1.ServerState{}}
+	t := tally{worst: map[serverKey]v1alpha1.ServerState{}, leaving: map[serverKey]bool{}}
 	for _, service := range services {
 		for _, state := range service.ServerStates {
 			key := serverKey{state.ServerPool, state.Name}
 			if state.State == string(v1alpha1.StateMaintenance) {
 				t.idle = append(t.idle, key)
 				continue
+			}
+			if state.State == v1alpha1.ServerDraining || state.State == v1alpha1.ServerDrained {
+				t.leaving[key] = true
 			}
 			known, ok := t.worst[key]
 			if !ok {
@@ -71,7 +76,7 @@ func (t tally) all() []v1alpha1.ServerState {
 	return out
 }
 
-// emptyPools are the pools whose every server is down or in maintenance.
+// emptyPools are the pools whose every server is down, drained or in maintenance.
 func (t tally) emptyPools() []string {
 	left, pools := map[string]bool{}, []string{}
 	for _, key := range slices.Concat(t.order, t.idle) {
@@ -80,7 +85,7 @@ func (t tally) emptyPools() []string {
 		}
 	}
 	for _, key := range t.order {
-		if t.worst[key].Health != v1alpha1.HealthUnhealthy {
+		if t.worst[key].Health != v1alpha1.HealthUnhealthy && !t.leaving[key] {
 			left[key.pool] = true
 		}
 	}
@@ -107,14 +112,25 @@ func (s *scope) noServerLeft(t tally) *verdict {
 	}
 	var lost []string
 	for _, pool := range pools {
-		cause := "down"
-		if slices.ContainsFunc(t.idle, func(k serverKey) bool { return k.pool == pool }) {
-			cause = "down or in maintenance"
-		}
-		lost = append(lost, fmt.Sprintf("Every server of pool %s is %s%s.", pool, cause, s.affected(pool)))
+		lost = append(lost, fmt.Sprintf("Every server of pool %s is %s%s.", pool, t.causes(pool), s.affected(pool)))
 	}
 	text := strings.Join(lost, " ") + " " + s.describe(t.with(v1alpha1.HealthUnhealthy))
 	return no(v1alpha1.ReasonNoServerLeft, "%s", strings.TrimSpace(text))
+}
+
+// causes says why an empty pool is empty.
+func (t tally) causes(pool string) string {
+	var all []string
+	if slices.ContainsFunc(t.order, func(k serverKey) bool { return k.pool == pool && t.worst[k].Health == v1alpha1.HealthUnhealthy }) {
+		all = append(all, "down")
+	}
+	if slices.ContainsFunc(t.order, func(k serverKey) bool { return k.pool == pool && t.leaving[k] }) {
+		all = append(all, "drained")
+	}
+	if slices.ContainsFunc(t.idle, func(k serverKey) bool { return k.pool == pool }) {
+		all = append(all, "in maintenance")
+	}
+	return strings.Join(all, " or ")
 }
 
 // affected says who feels that a pool is empty.

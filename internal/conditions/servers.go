@@ -30,7 +30,7 @@ func (s *scope) serverStates(service *v1alpha1.VirtualService, view *director) [
 			state, ok := seen[key]
 			if !ok {
 				state = s.unseenServer(key, view)
-				state.State = cmp.Or(string(server.State), state.State)
+				state.State = cmp.Or(wantedState(server.State), state.State)
 			}
 			out = append(out, s.withDisagreement(service.Name, state, view))
 		}
@@ -91,6 +91,14 @@ func (s *scope) poolOf(name string) *v1alpha1.ServerPool {
 		}
 	}
 	return nil
+}
+
+// wantedState is what a server is in as soon as a director does what the spec says.
+func wantedState(state v1alpha1.AdminState) string {
+	if state == v1alpha1.StateDrain {
+		return v1alpha1.ServerDraining
+	}
+	return string(state)
 }
 
 func (s *scope) unseenServer(key serverKey, view *director) v1alpha1.ServerState {

@@ -15,6 +15,11 @@ func resting(pool, name string) v1alpha1.ServerState {
 	return v1alpha1.ServerState{ServerPool: pool, Name: name, Health: v1alpha1.HealthUnknown, State: "Maintenance", Reason: "Maintenance"}
 }
 
+// drained is a healthy server that gets no new connections.
+func drained(pool, name string) v1alpha1.ServerState {
+	return v1alpha1.ServerState{ServerPool: pool, Name: name, Health: v1alpha1.HealthHealthy, State: "Drained", Reason: "Drained"}
+}
+
 // withStates is one service of the archive whose servers are in some states.
 func withStates(states ...v1alpha1.ServerState) conditions.Input {
 	in := working()
@@ -30,9 +35,12 @@ func TestMaintenanceCountsForNothing(t *testing.T) {
 		status, reason, servers string
 		says                    string
 	}{
-		"one of two":        {[]v1alpha1.ServerState{healthy("archive", "pacs-a"), resting("archive", "pacs-b")}, "True", "AllHealthy", "1/1", "All 1 servers"},
-		"the other is down": {[]v1alpha1.ServerState{down("archive", "pacs-a"), resting("archive", "pacs-b")}, "False", "NoServerLeft", "0/1", "down or in maintenance"},
-		"both":              {[]v1alpha1.ServerState{resting("archive", "pacs-a"), resting("archive", "pacs-b")}, "False", "NoServerLeft", "?/0", "down or in maintenance"},
+		"one of two":           {[]v1alpha1.ServerState{healthy("archive", "pacs-a"), resting("archive", "pacs-b")}, "True", "AllHealthy", "1/1", "All 1 servers"},
+		"the other is down":    {[]v1alpha1.ServerState{down("archive", "pacs-a"), resting("archive", "pacs-b")}, "False", "NoServerLeft", "0/1", "down or in maintenance"},
+		"both":                 {[]v1alpha1.ServerState{resting("archive", "pacs-a"), resting("archive", "pacs-b")}, "False", "NoServerLeft", "?/0", "archive is in maintenance"},
+		"drained and resting":  {[]v1alpha1.ServerState{drained("archive", "pacs-a"), resting("archive", "pacs-b")}, "False", "NoServerLeft", "1/1", "archive is drained or in maintenance"},
+		"one is drained":       {[]v1alpha1.ServerState{healthy("archive", "pacs-a"), drained("archive", "pacs-b")}, "True", "AllHealthy", "2/2", "All 2 servers"},
+		"the other is drained": {[]v1alpha1.ServerState{down("archive", "pacs-a"), drained("archive", "pacs-b")}, "False", "NoServerLeft", "1/2", "archive is down or drained"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := conditions.Fold(withStates(tc.states...))
@@ -57,7 +65,7 @@ func TestPodsAndFallbackServersAreServers(t *testing.T) {
 	}
 	in.Reports[0].Status.VirtualServices[0].ServerStates = nil
 	states := conditions.Fold(in).VirtualServices[0].ServerStates
-	if len(states) != 1 || states[0].Name != "standby" || states[0].State != "Drain" || states[0].Health != v1alpha1.HealthUnknown {
+	if len(states) != 1 || states[0].Name != "standby" || states[0].State != "Draining" || states[0].Health != v1alpha1.HealthUnknown {
 		t.Errorf("a fallback server that nobody has reported: %+v", states)
 	}
 }

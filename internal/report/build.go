@@ -7,7 +7,6 @@ import (
 
 	"github.com/truepacs/balancer/api/v1alpha1"
 	"github.com/truepacs/balancer/dataplane/agent"
-	"github.com/truepacs/balancer/dataplane/model"
 	"github.com/truepacs/balancer/internal/conditions"
 	"github.com/truepacs/balancer/internal/translate"
 )
@@ -50,7 +49,7 @@ func Build(in Input) v1alpha1.TruePACSReportStatus {
 		r.VirtualServices = append(r.VirtualServices, v1alpha1.VirtualServiceStatus{
 			Name:         s.Name,
 			Conditions:   conditions.Merge(before[s.Name], all, in.Result.Generation, in.Now),
-			ServerStates: serverStates(s, in.Observed.Verdicts),
+			ServerStates: in.serverStates(s),
 		})
 	}
 	all := append(meta(in.Result.Conditions, in.Result.Generation), worst(programmed), in.networkSound())
@@ -99,34 +98,4 @@ func (in Input) holds(vip translate.VirtualIPResult) bool {
 		}
 	}
 	return false
-}
-
-func serverStates(s translate.ServiceResult, verdicts map[string]model.Verdict) []v1alpha1.ServerState {
-	var list []v1alpha1.ServerState
-	for _, server := range s.Servers {
-		v := verdicts[server.Target]
-		state := v1alpha1.ServerState{ServerPool: server.Pool, Name: server.Name, State: string(v1alpha1.StateActive), Health: health(v)}
-		if server.State != model.Active {
-			state.State = string(server.State)
-		}
-		if !v.Healthy {
-			state.Reason, state.Message = v.Reason, v.Message
-		}
-		if server.Target == "" {
-			state.Reason, state.Message = string(v1alpha1.StateMaintenance), "No checks and no connections: the spec says state: Maintenance."
-		}
-		list = append(list, state)
-	}
-	return list
-}
-
-func health(v model.Verdict) v1alpha1.Health {
-	switch {
-	case !v.Known:
-		return v1alpha1.HealthUnknown
-	case v.Healthy:
-		return v1alpha1.HealthHealthy
-	default:
-		return v1alpha1.HealthUnhealthy
-	}
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/truepacs/balancer/api/v1alpha1"
 	"github.com/truepacs/balancer/dataplane/agent"
+	"github.com/truepacs/balancer/dataplane/drain"
 	"github.com/truepacs/balancer/dataplane/model"
 	"github.com/truepacs/balancer/internal/translate"
 )
@@ -132,10 +133,50 @@ func TestStatesAreThoseOfTheSpec(t *testing.T) {
 		{Pool: "archive", Name: "a", Target: "t/a", State: model.Drain}, {Pool: "archive", Name: "m", State: model.Maintenance},
 	}
 	states := Build(in).VirtualServices[0].ServerStates
-	if s := states[0]; s.State != "Drain" || s.Health != v1alpha1.HealthHealthy {
+	if s := states[0]; s.State != "Draining" || s.Health != v1alpha1.HealthHealthy || s.Reason != "Draining" {
 		t.Errorf("a server that is drained: %+v", s)
 	}
 	if s := states[1]; s.State != "Maintenance" || s.Health != v1alpha1.HealthUnknown || s.Reason != "Maintenance" || s.Message == "" {
 		t.Errorf("a server in maintenance: %+v", s)
+	}
+}
+
+// TestDrainIsTold: state, reason and what the message must name.
+func TestDrainIsTold(t *testing.T) {
+	deadline := time.Unix(0, 0)
+	key := drain.Key{Service: "ns/radiology/@pacs", Server: "b"}
+	for name, tc := range map[string]struct {
+		status                 *drain.Status
+		change                 func(*Input)
+		state, reason, message string
+	}{
+		"not yet":  {nil, nil, "Draining", "ConnectionRefused", "nothing listens The director is programming"},
+		"going on": {&drain.Status{Phase: drain.Draining, Counted: true, Connections: 50, Deadline: deadline}, nil, "Draining", "ConnectionRefused", "50 connections are left, no new ones come. What is left at 1970-01-01T00:00:00Z will be reset"},
+		"healthy": {&drain.Status{Phase: drain.Draining, Counted: true, Connections: 1}, func(in *Input) {
+			in.Observed.Verdicts["t/b"] = model.Verdict{Known: true, Healthy: true}
+		}, "Draining", "Draining", "1 connection is left, no new ones come. They may go on without limit"},
+		"unread": {&drain.Status{Phase: drain.Draining}, nil, "Draining", "ConnectionRefused", "could not be read"},
+		"resets": {&drain.Status{Phase: drain.Resetting, Counted: true, Connections: 2, Deadline: deadline}, nil, "Draining", "ConnectionRefused", "over at 1970-01-01T00:00:00Z. 2 connections are left"},
+		"over":   {&drain.Status{Phase: drain.Drained, Counted: true}, nil, "Drained", "ConnectionRefused", "No connection is left"},
+		"proxy":  {nil, func(in *Input) { in.Result.Services[0].Listeners = []string{"l"} }, "Draining", "ConnectionRefused", "The proxy gives it no new requests"},
+		"maintenance": {&drain.Status{Phase: drain.Resetting, Counted: true, Connections: 3}, func(in *Input) {
+			in.Result.Services[0].Servers[1] = translate.ServerResult{Pool: "archive", Name: "b", State: model.Maintenance}
+		}, "Maintenance", "Maintenance", "3 connections are left"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			in := goodInput()
+			in.Result.Services[0].ModelKey = key.Service
+			in.Result.Services[0].Servers[1].State = model.Drain
+			if tc.status != nil {
+				in.Observed.Leaving = map[drain.Key]drain.Status{key: *tc.status}
+			}
+			if tc.change != nil {
+				tc.change(&in)
+			}
+			s := Build(in).VirtualServices[0].ServerStates[1]
+			if s.State != tc.state || s.Reason != tc.reason || !strings.Contains(s.Message, tc.message) {
+				t.Errorf("%+v", s)
+			}
+		})
 	}
 }

@@ -89,10 +89,10 @@ func telling(c metav1.Condition) bool {
 
 func servers(b *strings.Builder, services []v1alpha1.VirtualServiceStatus) {
 	table := tabwriter.NewWriter(b, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "  SERVICE\tPOOL\tSERVER\tHEALTH\tWHY")
+	fmt.Fprintln(table, "  SERVICE\tPOOL\tSERVER\tSTATE\tHEALTH\tWHY")
 	for _, service := range services {
 		for _, s := range service.ServerStates {
-			fmt.Fprintf(table, "  %s\t%s\t%s\t%s\t%s\n", service.Name, s.ServerPool, s.Name, s.Health, why(s))
+			fmt.Fprintf(table, "  %s\t%s\t%s\t%s\t%s\t%s\n", service.Name, s.ServerPool, s.Name, s.State, s.Health, why(s))
 		}
 	}
 	_ = table.Flush() // a strings.Builder takes everything

@@ -59,3 +59,24 @@ func TestCausesComeFirst(t *testing.T) {
 		})
 	}
 }
+
+func TestDrainIsShown(t *testing.T) {
+	b := v1alpha1.TruePACSBalancer{ObjectMeta: metav1.ObjectMeta{Namespace: "imaging", Name: "radiology"}}
+	b.Status.VirtualServices = []v1alpha1.VirtualServiceStatus{{Name: "dicom", ServerStates: []v1alpha1.ServerState{
+		{ServerPool: "archive", Name: "pacs-a", Health: v1alpha1.HealthHealthy, State: v1alpha1.ServerActive},
+		{ServerPool: "archive", Name: "pacs-b", Health: v1alpha1.HealthHealthy, State: v1alpha1.ServerDraining, Reason: "Draining", Message: "25 connections are left."},
+	}}}
+	var out strings.Builder
+	if err := statustext.Write(&out, []v1alpha1.TruePACSBalancer{b}, nil); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		"  SERVICE  POOL     SERVER  STATE     HEALTH   WHY",
+		"  dicom    archive  pacs-a  Active    Healthy  ",
+		"  dicom    archive  pacs-b  Draining  Healthy  Draining: 25 connections are left.",
+	} {
+		if !strings.Contains(out.String(), want+"\n") {
+			t.Errorf("no line %q:\n%s", want, out.String())
+		}
+	}
+}

@@ -2,8 +2,11 @@ package wiring
 
 import (
 	"context"
+	"errors"
 
 	"github.com/truepacs/balancer/dataplane/agent"
+	"github.com/truepacs/balancer/dataplane/drain"
+	"github.com/truepacs/balancer/dataplane/drain/provoke"
 	"github.com/truepacs/balancer/dataplane/ipvs"
 	"github.com/truepacs/balancer/dataplane/keeper"
 	"github.com/truepacs/balancer/dataplane/model"
@@ -35,7 +38,30 @@ func (v *virtualServer) Set(ctx context.Context, all []model.VirtualService, tim
 	return err
 }
 
-var _ agent.VirtualServer = (*virtualServer)(nil)
+// EachConnection implements agent.ConnectionTable. Without IPVS there are no connections.
+func (v *virtualServer) EachConnection(ctx context.Context, visit func(*drain.Connection)) error {
+	timeouts, err := v.Timeouts(ctx)
+	if errors.Is(err, ipvs.ErrModuleMissing) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	var c drain.Connection
+	return v.Connections(ctx, ipvs.ConnectionFilter{WithoutTemplates: true}, func(found ipvs.Connection) error {
+		c = drain.Connection{
+			Service: found.Key, Protocol: model.Protocol(found.Protocol), Client: found.Client, Virtual: found.Virtual,
+			Server: found.Server, State: found.State, Quiet: timeouts.TCPFin - found.Expires,
+		}
+		visit(&c)
+		return nil
+	})
+}
+
+var (
+	_ agent.VirtualServer   = (*virtualServer)(nil)
+	_ agent.ConnectionTable = (*virtualServer)(nil)
+)
 
 // feeder is the keeper as the agent sees it.
 type feeder struct{ *keeper.Server }
@@ -52,7 +78,12 @@ func (f feeder) State() agent.ProxyState {
 // packetFilter is nftables as the agent sees it.
 type packetFilter struct{ *nft.Driver }
 
-// Set implements agent.PacketFilter.
+// Set implements agent.PacketFilter. Connections are reset with the packets of their clients, so
+// clients are made to send some.
 func (f packetFilter) Set(ctx context.Context, rules agent.PacketRules) error {
-	return f.Driver.Set(ctx, nft.Desired{Services: rules.Services, Guarded: rules.Guarded, Declared: rules.Declared})
+	desired := nft.Desired{Services: rules.Services, Guarded: rules.Guarded, Declared: rules.Declared}
+	for _, flow := range rules.Resets {
+		desired.Resets = append(desired.Resets, nft.Flow{Client: flow.Client, VIP: flow.Virtual})
+	}
+	return errors.Join(f.Driver.Set(ctx, desired), provoke.All(ctx, rules.Resets))
 }

@@ -17,11 +17,14 @@ type ServerStateApplyConfiguration struct {
 	Name *string `json:"name,omitempty"`
 	// health is the verdict of the checks.
 	Health *apiv1alpha1.Health `json:"health,omitempty"`
-	// state is what the administrator wants of the server: Active, Drain or Maintenance.
+	// state is what has become of the state in the spec: Active; Draining, no new connections, message
+	// counts those that are left; Drained, none is left; Maintenance. Layer 7 stays at Draining.
 	State *string `json:"state,omitempty"`
-	// reason is one word for why the server is not healthy.
+	// reason is one word for why the server is not healthy, or else for why it gets no new
+	// connections.
 	Reason *string `json:"reason,omitempty"`
-	// message says in a sentence what failed and what to do.
+	// message says in sentences what failed and what to do, and of a server that is drained what is
+	// left and until when.
 	Message *string `json:"message,omitempty"`
 }
 
