@@ -26,6 +26,9 @@ type PacketRules struct {
 	Guarded []netip.Addr
 	// Declared is what answers on Guarded addresses beside Services.
 	Declared []model.Match
+	// Tunnelled are the addresses of this real server whose packets come through a tunnel: they
+	// offer clients segments that fit into it.
+	Tunnelled []model.LoopbackVIP
 }
 
 // PacketFilter is the host's packet filter (nftables).

@@ -15,12 +15,13 @@ func TestRulesGuardWhatTheHostHolds(t *testing.T) {
 	node := model.Node{
 		VirtualIPs: []model.VirtualIP{{Address: director}},
 		Proxy:      model.Proxy{Listeners: []model.Listener{{Address: netip.AddrPortFrom(director, 443)}}},
-		RealServer: []model.LoopbackVIP{{Address: loopback, Declared: []model.Match{served}}, {Address: old}},
+		RealServer: []model.LoopbackVIP{{Address: loopback, Declared: []model.Match{served}}, {Address: old, Forwarding: model.Tunnel}},
 	}
 	services := []model.VirtualService{{Key: "s"}}
 	want := PacketRules{
 		Services: services, Guarded: []netip.Addr{director, loopback},
-		Declared: []model.Match{{Addresses: []netip.Addr{director}, Protocol: model.TCP, Ports: []uint16{443}}, served},
+		Declared:  []model.Match{{Addresses: []netip.Addr{director}, Protocol: model.TCP, Ports: []uint16{443}}, served},
+		Tunnelled: node.RealServer[1:],
 	}
 	if diff := cmp.Diff(want, rules(node, services), cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); diff != "" {
 		t.Error(diff)

@@ -34,7 +34,8 @@ const (
 	RunDir = "/run/truepacs"
 	// StateDir holds what the agent remembers over reboots.
 	StateDir = "/var/lib/truepacs"
-	// SysctlDir is the host's /proc/sys/net, writable: the agent sets net.ipv4.vs.* there.
+	// SysctlDir is the host's /proc/sys/net, writable: the agent sets net.ipv4.vs.* and
+	// forwarding there.
 	SysctlDir = "/host/proc/sys/net"
 )
 
