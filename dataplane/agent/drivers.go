@@ -29,6 +29,9 @@ type PacketRules struct {
 	Declared []model.Match
 	// Resets are connections through Services that both ends are to be told are over.
 	Resets []drain.Flow
+	// Tunnelled are the addresses of this real server whose packets come through a tunnel: they
+	// offer clients segments that fit into it.
+	Tunnelled []model.LoopbackVIP
 }
 
 // PacketFilter is the host's packet filter (nftables).

@@ -21,6 +21,9 @@ func rules(node model.Node, leaving drain.Result) PacketRules {
 		})
 	}
 	for _, v := range node.RealServer {
+		if v.Forwarding == model.Tunnel {
+			r.Tunnelled = append(r.Tunnelled, v)
+		}
 		if len(v.Declared) > 0 {
 			r.Guarded = append(r.Guarded, v.Address)
 			r.Declared = append(r.Declared, v.Declared...)

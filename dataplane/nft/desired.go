@@ -1,6 +1,7 @@
 package nft
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net"
@@ -121,6 +122,10 @@ func (w *want) addForwarding(s *model.VirtualService, own ports, end, mark strin
 	if untracked {
 		w.add(own.elements(setUntracked, setUntrackedRanges, "")...)
 	}
+	for _, address := range behind(s) {
+		w.shape.Gateway = true
+		w.add(Element{Set: setBehind + end, Key: string(address.AsSlice())})
+	}
 	if !masquerade {
 		return
 	}
@@ -147,6 +152,17 @@ func treatment(s *model.VirtualService) (untracked, masquerade bool) {
 	}
 	masquerade = ways[model.SNAT]
 	return !masquerade && !ways[model.NAT] && (ways[model.DirectRouting] || ways[model.Tunnel]), masquerade
+}
+
+// behind are the servers of a service's family that have this host as gateway.
+func behind(s *model.VirtualService) []netip.Addr {
+	var all []netip.Addr
+	for _, server := range s.Servers {
+		if cmp.Or(server.Forwarding, s.Forwarding) == model.NAT && plain(server.Address) && server.Address.Is6() == s.IPv6() {
+			all = append(all, server.Address)
+		}
+	}
+	return all
 }
 
 func (w *want) addGuard(guarded []netip.Addr, declared []model.Match) []error {

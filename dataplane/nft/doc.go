@@ -25,6 +25,10 @@
 //		# director with SNAT services
 //		chain postrouting { type nat hook postrouting priority srcnat;
 //			meta mark @masquerade4 ip daddr != @virtual4 counter masquerade }
+//		# director with NAT services
+//		chain redirects { type filter hook output priority filter;
+//			icmp type redirect ip daddr @behind4 counter drop
+//			icmpv6 type nd-redirect ip6 daddr @behind6 counter drop }
 //		# whoever holds virtual addresses
 //		chain guard { type filter hook input priority 150;
 //			ip daddr != @guarded4 accept
@@ -62,7 +66,7 @@
 // POST_ROUTING with the mark it had (ip_vs_nat_xmit, net/netfilter/ipvs/ip_vs_xmit.c); there the
 // packet's destination is the server and no virtual address. Masquerading then needs
 // net.ipv4.vs.conntrack=1, by which IPVS tells connection tracking whose answer to expect
-// (ip_vs_update_conntrack), and net.ipv4.ip_forward=1 for the way back; neither is set here. A
+// (ip_vs_update_conntrack), and forwarding for the way back; neither is set here. A
 // service that has a NAT and a SNAT server masquerades for both.
 //
 // # Guard

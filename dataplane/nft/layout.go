@@ -15,6 +15,8 @@ type Shape struct {
 	Director bool
 	// Masquerade: packets of SNAT services get a source address of the host.
 	Masquerade bool
+	// Gateway: servers of NAT services are not told of shorter ways to their clients.
+	Gateway bool
 	// Guard: only declared ports of guarded addresses answer.
 	Guard bool
 	// Clamp4 and Clamp6, if not 0: larger segment sizes are lowered to this.
@@ -73,6 +75,9 @@ func (s Shape) chains(table *nftables.Table) []chainSpec {
 	if s.Masquerade {
 		source := int32(*nftables.ChainPriorityNATSource)
 		add(chainMasquerade, nftables.ChainTypeNAT, nftables.ChainHookPostrouting, source, masqueradeRules())
+	}
+	if s.Gateway {
+		add("redirects", nftables.ChainTypeFilter, nftables.ChainHookOutput, 0, redirectRules())
 	}
 	if s.Guard {
 		add(chainGuard, nftables.ChainTypeFilter, nftables.ChainHookInput, priorityGuard, guardRules())

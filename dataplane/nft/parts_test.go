@@ -22,6 +22,10 @@ func everything() nft.Desired {
 	six := service("imaging/radiology/six", 0x54000001, []string{"2001:db8::100"}, 104)
 	six.Protocol, six.Forwarding = model.UDP, model.SNAT
 	six.PortRanges = []model.PortRange{{First: 2000, Last: 3000}}
+	six.Servers = []model.RealServer{
+		{Address: netip.MustParseAddr("2001:db8:2::11")},
+		{Address: netip.MustParseAddr("2001:db8:2::12"), Forwarding: model.NAT},
+	}
 	return nft.Desired{
 		Services: []model.VirtualService{four, six},
 		Guarded:  addresses("192.0.2.100", "2001:db8::100"),
@@ -52,7 +56,7 @@ func clamp(address string, size uint16) nft.Clamp {
 }
 
 // whole is the shape of everything.
-var whole = nft.Shape{Director: true, Masquerade: true, Guard: true, Clamp4: 1440, Clamp6: 1300}
+var whole = nft.Shape{Director: true, Masquerade: true, Gateway: true, Guard: true, Clamp4: 1440, Clamp6: 1300}
 
 func everyPart(t *testing.T, k *counting) {
 	mustDo(t, k, everything())
@@ -62,7 +66,7 @@ func everyPart(t *testing.T, k *counting) {
 		"services6 2001:db8::100 . 17 . 104 : 0x54000001", "ranges6 2001:db8::100 . 17 . 2000-3000 : 0x54000001",
 		"untracked4 192.0.2.100 . 6 . 104", "untracked4 192.0.2.101 . 17 . 514",
 		"untrackedranges4 192.0.2.100 . 6 . 2000-3000", "untrackedranges4 192.0.2.100 . 6 . 4000-5000",
-		"masquerade6 0x54000001", "virtual6 2001:db8::100",
+		"masquerade6 0x54000001", "behind6 2001:db8:2::12", "virtual6 2001:db8::100",
 		"guarded4 192.0.2.100", "guarded6 2001:db8::100",
 		"open4 192.0.2.100 . 6 . 104", "open4 192.0.2.101 . 17 . 514",
 		"openranges4 192.0.2.100 . 6 . 2000-3000", "openranges4 192.0.2.100 . 6 . 4000-5000",
@@ -87,7 +91,7 @@ func partsComeAndGo(t *testing.T, k *counting) {
 		{"real server", nft.Desired{Guarded: all.Guarded, Declared: all.Declared, Clamps: all.Clamps}, nft.Shape{Guard: true, Clamp4: 1440, Clamp6: 1300}},
 		{"guard alone", nft.Desired{Guarded: all.Guarded, Declared: all.Declared}, nft.Shape{Guard: true}},
 		{"director without SNAT", nft.Desired{Services: all.Services[:1], Resets: all.Resets, PeerMACs: all.PeerMACs}, director},
-		{"director with SNAT", nft.Desired{Services: all.Services}, nft.Shape{Director: true, Masquerade: true}},
+		{"director with SNAT", nft.Desired{Services: all.Services}, nft.Shape{Director: true, Masquerade: true, Gateway: true}},
 		{"resets alone", nft.Desired{Resets: all.Resets}, director},
 		{"everything", all, whole},
 		{"peers alone need nothing", nft.Desired{PeerMACs: all.PeerMACs}, nft.Shape{}},

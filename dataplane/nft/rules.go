@@ -29,6 +29,13 @@ const (
 	offsetMSS = 2 // behind the option's kind and length
 )
 
+// Types of ICMP and ICMPv6 messages, their first byte.
+const (
+	offsetType     = 0
+	icmpRedirect   = 5
+	icmpv6Redirect = 137
+)
+
 // arphrdEther is ARPHRD_ETHER of linux/if_arp.h.
 const arphrdEther = 1
 
@@ -116,6 +123,8 @@ func out(set string) expr.Any {
 func mapped(set string) expr.Any {
 	return &expr.Lookup{SetName: set, SourceRegister: register(0), DestRegister: register(0), IsDestRegSet: true}
 }
+
+func drop() expr.Any { return &expr.Verdict{Kind: expr.VerdictDrop} }
 
 func accept() expr.Any { return &expr.Verdict{Kind: expr.VerdictAccept} }
 
@@ -236,6 +245,25 @@ func masqueradeRules() []rule {
 	})
 }
 
+// redirectRules keep this host from sending ICMP redirects (RFC 792; RFC 4861 section 4.5) to servers
+// that have it as gateway: where clients are reached over the servers' own network, the kernel would
+// show the servers a way past it, and their replies would carry their own address. IPv6 has no other
+// switch for that.
+func redirectRules() []rule {
+	var rules []rule
+	for _, f := range families() {
+		number, kind := byte(unix.IPPROTO_ICMP), byte(icmpRedirect)
+		if f.suffix == inet6.suffix {
+			number, kind = unix.IPPROTO_ICMPV6, icmpv6Redirect
+		}
+		r := append(protocol(number),
+			payload(expr.PayloadBaseTransportHeader, offsetType, 1, register(0)),
+			&expr.Cmp{Op: expr.CmpOpEq, Register: register(0), Data: []byte{kind}})
+		rules = append(rules, append(append(r, load(f, destinationAddress())...), in(setBehind+f.suffix), &expr.Counter{}, drop()))
+	}
+	return rules
+}
+
 // guardRules let through what is not for a guarded address, ICMP, everything of TCP but a first
 // packet, later fragments, declared destinations, and answers to datagrams of this host.
 func guardRules() []rule {
@@ -254,7 +282,7 @@ func guardRules() []rule {
 	for _, answer := range answers {
 		rules = append(rules, append(protocol(unix.IPPROTO_UDP), answer...))
 	}
-	return append(rules, rule{&expr.Counter{}, &expr.Verdict{Kind: expr.VerdictDrop}})
+	return append(rules, rule{&expr.Counter{}, drop()})
 }
 
 // askRules note which answers datagrams from guarded addresses call for; what a declared port

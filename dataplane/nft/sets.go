@@ -18,6 +18,7 @@ const (
 	setTold            = "told"            // flows whose server has been told; filled by packets
 	setMasquerade      = "masquerade"      // marks of services whose packets get our source address
 	setVirtual         = "virtual"         // addresses of services
+	setBehind          = "behind"          // servers whose replies must come back through this host
 	setGuarded         = "guarded"         // addresses of which only declared ports answer
 	setOpen            = "open"            // declared destinations that are no services
 	setOpenRanges      = "openranges"      // the same with ranges of ports
@@ -117,6 +118,9 @@ func (s Shape) sets() []setSpec {
 			all = append(all,
 				setSpec{name: setMasquerade + f.suffix, key: types(nftables.TypeMark)},
 				setSpec{name: setVirtual + f.suffix, key: types(f.address)})
+		}
+		if s.Gateway {
+			all = append(all, setSpec{name: setBehind + f.suffix, key: types(f.address)})
 		}
 		if s.Guard {
 			all = append(all, guardSets(f)...)

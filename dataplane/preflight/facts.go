@@ -11,7 +11,7 @@ type Facts struct {
 	Interfaces []Interface
 	// Sockets are the listening TCP sockets of this host.
 	Sockets []Socket
-	// Forwarding says that the host forwards IPv4 (net.ipv4.ip_forward).
+	// Forwarding says that the host, or an interface of it, forwards IPv4.
 	Forwarding bool
 	// IPVS is what the kernel's load balancer holds that is not ours.
 	IPVS ForeignIPVS
@@ -23,6 +23,9 @@ type Facts struct {
 	// Through are virtual IPs whose replies came to this host although the servers should send
 	// them to the clients themselves, with the MAC address they came from.
 	Through map[netip.Addr]net.HardwareAddr
+	// Unanswered are servers, by the key of their service, that get clients' packets and whose replies,
+	// which have to come through this host, do not; see Replies.
+	Unanswered map[string][]netip.Addr
 	// Altered are firewall marks of services that packets had lost when IPVS saw them.
 	Altered map[uint32]bool
 	// ClusterAddresses are addresses that a Service of the cluster uses, with the Service's name.

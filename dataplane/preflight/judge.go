@@ -16,7 +16,7 @@ import (
 func Judge(node model.Node, f Facts) []model.Finding {
 	j := judge{node: node, facts: f}
 	for _, detect := range []func(){
-		j.owners, j.serversWithoutVIP, j.portsTaken, j.usedByServices, j.gateway, j.marks, j.forwarding,
+		j.owners, j.serversWithoutVIP, j.portsTaken, j.usedByServices, j.gateway, j.marks, j.forwarding, j.returnPath,
 		j.sourceCheck, j.mtu, j.offload, j.foreign, j.serversThatCall,
 	} {
 		detect()
@@ -165,6 +165,20 @@ func (j *judge) forwarding() {
 	for i := range j.node.Services {
 		if s := &j.node.Services[i]; s.Forwarding == model.NAT || s.Forwarding == model.SNAT {
 			j.find(s.Key, ReasonForwardingOff, "This host does not forward packets, which mode %s needs: set net.ipv4.ip_forward=1 (and net.ipv6.conf.all.forwarding=1 for IPv6) in /etc/sysctl.d.", s.Forwarding)
+		}
+	}
+}
+
+// returnPath: replies of servers that are to come back through this host do not.
+func (j *judge) returnPath() {
+	for i := range j.node.Services {
+		service := &j.node.Services[i]
+		for _, server := range service.Servers {
+			if MustAnswer(service, server) && slices.Contains(j.facts.Unanswered[service.Key], server.Address) {
+				j.find(service.Key, ReasonReturnPathMissing, "Clients' packets go to server %s (%s), and no reply comes back through this director, as mode L4NAT needs. "+
+					"Give the server a virtual IP with role: Gateway as default gateway; clients on the server's own network get no answer in this mode, for them use L4SNAT.",
+					server.Name, server.Address)
+			}
 		}
 	}
 }

@@ -35,10 +35,20 @@ func (h Host) Interface(i Interface) (Interface, error) {
 	return i, errors.Join(errAll, errOwn, errLRO)
 }
 
-// Forwarding tells whether the host forwards IPv4.
+// Forwarding tells whether the host, or an interface of it, forwards IPv4: mode L4SNAT needs that of
+// the interface that faces the servers, which the agent sets.
 func (h Host) Forwarding() (bool, error) {
 	value, err := h.sysctl("net/ipv4/ip_forward")
-	return value != 0, err
+	if value != 0 || err != nil {
+		return value != 0, err
+	}
+	files, _ := filepath.Glob(filepath.Join(h.procfs(), "sys/net/ipv4/conf/*/forwarding")) // the pattern is well formed
+	for _, file := range files {
+		if text, err := os.ReadFile(file); err == nil && strings.TrimSpace(string(text)) == "1" {
+			return true, nil
+		}
+	}
+	return false, nil
 }
 
 func (h Host) sysctl(name string) (int, error) {

@@ -16,4 +16,5 @@ const (
 	ReasonPortTaken           = "PortTaken"
 	ReasonServersCallVIP      = "ServersCallVIP"
 	ReasonForwardingOff       = "ForwardingOff"
+	ReasonReturnPathMissing   = "ReturnPathMissing"
 )

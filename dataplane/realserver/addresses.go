@@ -13,37 +13,56 @@ import (
 	"github.com/truepacs/balancer/dataplane/plan"
 )
 
-// desired returns the addresses that lo must have, by address. An address that several
-// interfaces face needs all of them prepared.
-func desired(all []model.LoopbackVIP, failed failures) map[string]bool {
-	usable := map[string]bool{}
+// place is an address on a device.
+type place struct {
+	address netip.Addr
+	device  string
+}
+
+// places are those that an address must have. The kernel drops what comes out of an IPv4 tunnel that
+// has no address of its own wherever sources are checked, loosely too (no_addr of
+// __fib_validate_source, net/ipv4/fib_frontend.c).
+func (p *pass) places(v model.LoopbackVIP) []place {
+	all := []place{{v.Address, p.loopback.Name}}
+	if v.Forwarding == model.Tunnel && v.Address.Is4() {
+		all = append(all, place{v.Address, TunnelIPv4})
+	}
+	return all
+}
+
+// desired returns the addresses that lo and tunnels must have, and whether each can be added. An
+// address that several interfaces face needs all of them prepared.
+func (p *pass) desired(all []model.LoopbackVIP, failed failures) map[place]bool {
+	usable := map[place]bool{}
 	for _, v := range all {
 		if !holdable(v.Address) {
 			continue
 		}
-		key := v.Address.String()
-		before, seen := usable[key]
-		usable[key] = (!seen || before) && failed.of(v) == nil
+		for _, key := range p.places(v) {
+			before, seen := usable[key]
+			usable[key] = (!seen || before) && failed.of(v) == nil
+		}
 	}
 	return usable
 }
 
-// changes compares the wanted addresses with those on lo. A foreign one counts as the wanted
+func placeKey(a netip.Prefix, device string) string { return a.String() + "%" + device }
+
+// changes compares the wanted addresses with those that are there. A foreign one counts as the wanted
 // one; an own one of another length does not.
-func (p *pass) changes(usable map[string]bool) plan.Changes[string, netif.Address] {
+func (p *pass) changes(usable map[place]bool) plan.Changes[string, netif.Address] {
 	want, have := map[string]netif.Address{}, map[string]netif.Address{}
-	for key := range usable {
-		a := netip.MustParseAddr(key)
-		want[hostPrefix(a).String()] = p.marker.Mark(netif.Address{
-			Interface: p.loopback.Name, Index: p.loopback.Index, Prefix: hostPrefix(a), Scope: netif.ScopeHost,
+	for at := range usable {
+		want[placeKey(hostPrefix(at.address), at.device)] = p.marker.Mark(netif.Address{
+			Interface: at.device, Index: p.links[at.device].Index, Prefix: hostPrefix(at.address), Scope: netif.ScopeHost,
 		})
 	}
 	for _, a := range p.there {
-		key := hostPrefix(a.Prefix.Addr()).String()
+		key := placeKey(hostPrefix(a.Prefix.Addr()), a.Interface)
 		_, wanted := want[key]
 		switch {
 		case p.marker.Owns(a):
-			have[a.Prefix.String()] = a
+			have[placeKey(a.Prefix, a.Interface)] = a
 		case wanted:
 			have[key] = a
 		}
@@ -54,11 +73,11 @@ func (p *pass) changes(usable map[string]bool) plan.Changes[string, netif.Addres
 }
 
 func (p *pass) addAddresses(all []model.LoopbackVIP, failed failures) []error {
-	usable := desired(all, failed)
+	usable := p.desired(all, failed)
 	changes := p.changes(usable)
 	var errs []error
 	for _, item := range changes.Add {
-		if usable[item.Value.Prefix.Addr().String()] {
+		if usable[place{item.Value.Prefix.Addr(), item.Value.Interface}] {
 			errs = append(errs, p.addAddress(item.Value, p.config.Kernel.AddAddress))
 		}
 	}
@@ -84,7 +103,7 @@ func holdable(a netip.Addr) bool { return a.IsValid() && !a.Is4In6() && a.Zone()
 
 func (p *pass) removeAddresses(all []model.LoopbackVIP) []error {
 	var errs []error
-	for _, item := range p.changes(desired(all, failures{})).Remove {
+	for _, item := range p.changes(p.desired(all, failures{})).Remove {
 		a := item.Value
 		err := p.ctx.Err()
 		if err == nil {
@@ -99,14 +118,14 @@ func (p *pass) removeAddresses(all []model.LoopbackVIP) []error {
 
 // restore gives interfaces that need not be silent any more their settings back.
 func (p *pass) restore(all []model.LoopbackVIP) []error {
-	wanted := p.audible(all)
+	wanted := append(p.audible(all), tunnelled(all)...)
 	var errs []error
 	for _, name := range slices.Sorted(maps.Keys(p.record.Interfaces)) {
 		if slices.Contains(wanted, name) {
 			continue
 		}
 		if err := p.restoreInterface(name); err != nil {
-			errs = append(errs, fmt.Errorf("realserver: restore ARP settings of %s: %w%s", name, err, remedy(err)))
+			errs = append(errs, fmt.Errorf("realserver: restore settings of %s: %w%s", name, err, remedy(err)))
 		}
 	}
 	return errs

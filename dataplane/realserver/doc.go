@@ -10,6 +10,9 @@
 // the tests show both on the wire. The values that were there are written to a file first and
 // restored when the last address of that interface goes.
 //
+// Packets of tunnels (IPIP, IPv6 in IPv6) arrive at the kernel's devices tunl0 and ip6tnl0, which
+// take them from any sender; the module behind a device is loaded by asking for the device.
+//
 // The sysctls are written and read through rtnetlink (IFLA_INET_CONF), so the capability
 // NET_ADMIN is enough and /proc/sys may be read-only, as it is in a container.
 //

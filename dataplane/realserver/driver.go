@@ -21,6 +21,9 @@ type Config struct {
 	Kernel netif.Kernel
 	// Sysctls has the ARP settings: Rtnetlink or, in tests, a Fake.
 	Sysctls Sysctls
+	// Tunnels makes tunnel devices: Rtnetlink or, in tests, a Fake; nil: addresses that packets
+	// reach through a tunnel fail.
+	Tunnels Tunnels
 	// RecordPath is the file that remembers settings; its folder must exist and outlive the
 	// process, not necessarily the host.
 	RecordPath string
@@ -49,6 +52,10 @@ func New(config Config) *Driver {
 // are restored. It may stop or die at any point; the next call goes on from there. What is not to
 // be changed is not written.
 //
+// Where packets come through a tunnel, the device for it is made or switched on, its source check
+// becomes loose, and IPv4 addresses are on it, too; it is switched off and gets its check back when the last address that needs
+// it goes. A device that was on before stays on.
+//
 // An address on lo that was there without our mark is used and never removed. Item errors carry
 // the address; an address whose interface cannot be prepared is not added, because the host
 // would answer ARP for it and take the service away from the director.
@@ -66,6 +73,7 @@ func (d *Driver) Set(ctx context.Context, all []model.LoopbackVIP) error {
 	errs = append(errs, removal...)
 	if len(removal) == 0 {
 		errs = append(errs, p.restore(all)...)
+		errs = append(errs, p.lower(all)...)
 	}
 	return errors.Join(errs...)
 }
@@ -77,7 +85,7 @@ type pass struct {
 	links    map[string]netif.Link
 	loopback netif.Link
 	all      []netif.Address
-	there    []netif.Address // of lo
+	there    []netif.Address // of lo and the IPv4 tunnel
 	record   record
 }
 
@@ -112,7 +120,7 @@ func (p *pass) readAddresses() error {
 	}
 	p.all = addresses
 	for _, a := range addresses {
-		if a.Index == p.loopback.Index {
+		if a.Index == p.loopback.Index || a.Interface == TunnelIPv4 {
 			p.there = append(p.there, a)
 		}
 	}
@@ -138,7 +146,7 @@ func (p *pass) audible(all []model.LoopbackVIP) []string { return Audible(p.link
 
 // prepare sets the ARP settings of all interfaces that could answer and returns why it could not.
 func (p *pass) prepare(all []model.LoopbackVIP) failures {
-	failed := failures{facing: map[string]error{}}
+	failed := failures{facing: map[string]error{}, tunnel: p.prepareTunnels(all)}
 	for _, v := range all {
 		if link, there := p.links[v.Interface]; !there || link.Loopback {
 			failed.facing[v.Interface] = fmt.Errorf("interface %q %w", v.Interface, errNoInterface)
@@ -165,11 +173,18 @@ type failures struct {
 	// facing are those of the interfaces that face the director, beside is that of others.
 	facing map[string]error
 	beside error
+	// tunnel are those of tunnel devices.
+	tunnel map[string]error
 }
 
 // of returns why an address cannot be held, nil if it can. What is missing for ARP does not
 // concern IPv6.
 func (f failures) of(v model.LoopbackVIP) error {
+	if v.Forwarding == model.Tunnel {
+		if err := f.tunnel[tunnelName(v.Address)]; err != nil {
+			return err
+		}
+	}
 	switch err := f.facing[v.Interface]; {
 	case v.Address.Is4() && err == nil:
 		return f.beside
@@ -232,14 +247,14 @@ func (p *pass) write(link netif.Link, want Values) error {
 		return err
 	}
 	if err := p.config.Sysctls.Set(link.Index, want); err != nil {
-		return fmt.Errorf("set arp_ignore=%d and arp_announce=%d on %s: %w", want.ArpIgnore, want.ArpAnnounce, link.Name, err)
+		return fmt.Errorf("set arp_ignore=%d, arp_announce=%d and rp_filter=%d on %s: %w", want.ArpIgnore, want.ArpAnnounce, want.RPFilter, link.Name, err)
 	}
 	got, err := p.config.Sysctls.Get(link.Index)
 	if err != nil {
-		return fmt.Errorf("read ARP settings of %s back: %w", link.Name, err)
+		return fmt.Errorf("read settings of %s back: %w", link.Name, err)
 	}
 	if got != want {
-		return fmt.Errorf("ARP settings of %s are %+v after %+v were set: %w", link.Name, got, want, errUndone)
+		return fmt.Errorf("settings of %s are %+v after %+v were set: %w", link.Name, got, want, errUndone)
 	}
 	return nil
 }

@@ -14,6 +14,7 @@ import (
 var (
 	errNoInterface = errors.New("does not exist on this host or is the loopback: name the interface that faces the director")
 	errOverruled   = errors.New("it overrules the interface's own setting and would let this host answer ARP for the virtual IP")
+	errNoTunnel    = errors.New("this kernel has no such tunnel: load the module ipip (for IPv6 ip6_tunnel), or serve by direct routing on one segment")
 	errUndone      = errors.New("another program undoes them; find it (tuned, a sysctl service, a network manager) and exempt this interface")
 )
 

@@ -1,6 +1,7 @@
 package realserver
 
 import (
+	"slices"
 	"sync"
 	"syscall"
 
@@ -15,6 +16,8 @@ type Fake struct {
 	RefuseSet func(index int, v Values) error
 	// HostWide is what All returns.
 	HostWide Values
+	// NoTunnels makes it a kernel without tunnels.
+	NoTunnels bool
 	// BootID is what Boot returns.
 	BootID string
 
@@ -26,6 +29,7 @@ type Fake struct {
 var (
 	_ netif.Kernel = (*Fake)(nil)
 	_ Sysctls      = (*Fake)(nil)
+	_ Tunnels      = (*Fake)(nil)
 )
 
 // Sets returns how often settings were written, refused writes too.
@@ -63,6 +67,32 @@ func (f *Fake) Set(index int, v Values) error {
 	}
 	f.values[index] = v
 	return nil
+}
+
+// AddTunnel implements Tunnels.
+func (f *Fake) AddTunnel(name string, _ bool) error {
+	links, _ := f.Links()
+	switch {
+	case f.NoTunnels:
+		return syscall.EOPNOTSUPP
+	case slices.ContainsFunc(links, func(l netif.Link) bool { return l.Name == name }):
+		return syscall.EEXIST
+	}
+	f.AddLink(netif.Link{Name: name, Kind: "tunnel", MTU: 1480})
+	return nil
+}
+
+// SetUp implements Tunnels.
+func (f *Fake) SetUp(index int, up bool) error {
+	links, _ := f.Links()
+	for _, l := range links {
+		if l.Index == index {
+			l.Up = up
+			f.ChangeLink(l)
+			return nil
+		}
+	}
+	return syscall.ENODEV
 }
 
 // All implements Sysctls.

@@ -20,6 +20,8 @@ type record struct {
 	Boot string `json:"boot"`
 	// Interfaces are the changed interfaces by name.
 	Interfaces map[string]change `json:"interfaces"`
+	// Raised are tunnel devices that were off.
+	Raised []string `json:"raised,omitempty"`
 }
 
 // change is what an interface had and what it got.
@@ -39,6 +41,9 @@ func (c change) prepared(now, want Values) change {
 	if now.ArpAnnounce != c.Set.ArpAnnounce {
 		next.Before.ArpAnnounce = now.ArpAnnounce
 	}
+	if now.RPFilter != c.Set.RPFilter {
+		next.Before.RPFilter = now.RPFilter
+	}
 	return next
 }
 
@@ -50,6 +55,9 @@ func (c change) restored(now Values) Values {
 	}
 	if now.ArpAnnounce == c.Set.ArpAnnounce {
 		now.ArpAnnounce = c.Before.ArpAnnounce
+	}
+	if now.RPFilter == c.Set.RPFilter {
+		now.RPFilter = c.Before.RPFilter
 	}
 	return now
 }

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 )
@@ -14,6 +15,7 @@ import (
 // Numbers of settings in IFLA_INET_CONF (linux/ip.h, IPV4_DEVCONF_*); an answer lists all of
 // them from 1 up, four bytes each.
 const (
+	devconfRPFilter    = 8
 	devconfArpAnnounce = 18
 	devconfArpIgnore   = 19
 )
@@ -24,7 +26,29 @@ var errNoAnswer = errors.New("the kernel lists no IPv4 settings for the interfac
 // Rtnetlink reads and writes the settings in the calling thread's network namespace.
 type Rtnetlink struct{}
 
-var _ Sysctls = Rtnetlink{}
+var (
+	_ Sysctls = Rtnetlink{}
+	_ Tunnels = Rtnetlink{}
+)
+
+// AddTunnel implements Tunnels.
+func (Rtnetlink) AddTunnel(name string, ipv6 bool) error {
+	attributes := netlink.NewLinkAttrs()
+	attributes.Name = name
+	if ipv6 {
+		return netlink.LinkAdd(&netlink.Ip6tnl{LinkAttrs: attributes, Proto: unix.IPPROTO_IPV6})
+	}
+	return netlink.LinkAdd(&netlink.Iptun{LinkAttrs: attributes})
+}
+
+// SetUp implements Tunnels.
+func (Rtnetlink) SetUp(index int, up bool) error {
+	link := &netlink.Device{LinkAttrs: netlink.LinkAttrs{Index: index}}
+	if up {
+		return netlink.LinkSetUp(link)
+	}
+	return netlink.LinkSetDown(link)
+}
 
 // Get implements Sysctls.
 func (Rtnetlink) Get(index int) (Values, error) {
@@ -58,7 +82,7 @@ func parseConf(m []byte) (Values, bool) {
 		return Values{}, false
 	}
 	at := func(n int) int { return int(int32(nl.NativeEndian().Uint32(conf[4*(n-1):]))) }
-	return Values{ArpIgnore: at(devconfArpIgnore), ArpAnnounce: at(devconfArpAnnounce)}, true
+	return Values{ArpIgnore: at(devconfArpIgnore), ArpAnnounce: at(devconfArpAnnounce), RPFilter: at(devconfRPFilter)}, true
 }
 
 func attribute(b []byte, kind uint16) ([]byte, bool) {
@@ -82,6 +106,7 @@ func (Rtnetlink) Set(index int, v Values) error {
 	conf := spec.AddRtAttr(unix.AF_INET, nil).AddRtAttr(unix.IFLA_INET_CONF, nil)
 	conf.AddRtAttr(devconfArpAnnounce, nl.Uint32Attr(uint32(v.ArpAnnounce)))
 	conf.AddRtAttr(devconfArpIgnore, nl.Uint32Attr(uint32(v.ArpIgnore)))
+	conf.AddRtAttr(devconfRPFilter, nl.Uint32Attr(uint32(v.RPFilter)))
 	request.AddData(spec)
 	_, err := request.Execute(unix.NETLINK_ROUTE, 0)
 	return err

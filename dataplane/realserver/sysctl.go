@@ -1,15 +1,18 @@
 package realserver
 
-// Values are the two settings of an interface that decide about ARP
+// Values are the settings of an interface that decide about ARP, and the check of senders
 // (Documentation/networking/ip-sysctl.rst of the kernel).
 type Values struct {
 	// ArpIgnore is arp_ignore: 0 answers for every address of the host on every interface.
 	ArpIgnore int `json:"arpIgnore"`
 	// ArpAnnounce is arp_announce: 0 asks with any address of the host as the sender's.
 	ArpAnnounce int `json:"arpAnnounce"`
+	// RPFilter is rp_filter: 1 drops packets whose answer would leave by another interface. It is
+	// changed on tunnel devices only.
+	RPFilter int `json:"rpFilter,omitempty"`
 }
 
-// Sysctls reads and writes the ARP settings of interfaces. Errors are or wrap the kernel's
+// Sysctls reads and writes these settings of interfaces. Errors are or wrap the kernel's
 // syscall.Errno.
 type Sysctls interface {
 	// Get returns the settings of the interface with that number.
@@ -32,7 +35,7 @@ func quiet(arpIgnore int) bool {
 
 // needed returns the settings that an interface must get: its own where they are good enough.
 func needed(now Values) Values {
-	want := Values{ArpIgnore: 1, ArpAnnounce: 2}
+	want := Values{ArpIgnore: 1, ArpAnnounce: 2, RPFilter: now.RPFilter}
 	if quiet(now.ArpIgnore) {
 		want.ArpIgnore = now.ArpIgnore
 	}

@@ -12,7 +12,7 @@ const agentGraceSeconds = 60
 
 // agent is root without the powers of root but three: NET_ADMIN (addresses, IPVS, nftables),
 // NET_RAW (ARP) and NET_BIND_SERVICE (it opens port 104 and 443 for the proxy). Root owns
-// /proc/sys, so no more is needed to write net.ipv4.vs.*.
+// /proc/sys, so no more is needed to write net.ipv4.vs.* and forwarding.
 func agent(s Settings) workload {
 	c := corev1.Container{
 		Args: []string{

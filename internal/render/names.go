@@ -36,7 +36,8 @@ const (
 	StateDir = "/var/lib/truepacs"
 	// ChecksDir holds the administrator's check programs, read-only.
 	ChecksDir = "/etc/truepacs/checks"
-	// SysctlDir is the host's /proc/sys/net, writable: the agent sets net.ipv4.vs.* there.
+	// SysctlDir is the host's /proc/sys/net, writable: the agent sets net.ipv4.vs.* and
+	// forwarding there.
 	SysctlDir = "/host/proc/sys/net"
 )
 

@@ -90,6 +90,9 @@ func sortLoopback(vips []model.LoopbackVIP) []model.LoopbackVIP {
 			out = append(out, v)
 			continue
 		}
+		if v.Forwarding == model.Tunnel {
+			out[n].Forwarding = v.Forwarding // what a tunnel needs does not hinder direct routing
+		}
 		if len(out[n].Declared) == 0 || len(v.Declared) == 0 {
 			out[n].Declared = nil
 			continue

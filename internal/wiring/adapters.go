@@ -1,8 +1,12 @@
 package wiring
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"math"
+	"net/netip"
+	"slices"
 
 	"github.com/truepacs/balancer/dataplane/agent"
 	"github.com/truepacs/balancer/dataplane/drain"
@@ -10,18 +14,27 @@ import (
 	"github.com/truepacs/balancer/dataplane/ipvs"
 	"github.com/truepacs/balancer/dataplane/keeper"
 	"github.com/truepacs/balancer/dataplane/model"
+	"github.com/truepacs/balancer/dataplane/netif"
+	"github.com/truepacs/balancer/dataplane/netif/forwarding"
 	"github.com/truepacs/balancer/dataplane/nft"
 )
 
 // virtualServer is IPVS as the agent sees it; Weights is the driver's.
 type virtualServer struct {
 	*ipvs.Driver
-	used bool // there was a service, so settings may be ours
+	forwarding *forwarding.Driver
+	route      func(netip.Addr) (string, error) // the interface by which an address is reached
+	used       bool                             // there was a service, so settings may be ours
 }
 
-// Set implements agent.VirtualServer. Settings of the host's IPVS are made when there is a
+// Set implements agent.VirtualServer. Settings of the host and its IPVS are made when there is a
 // service, not before: a host without work stays as it is.
 func (v *virtualServer) Set(ctx context.Context, all []model.VirtualService, timeouts model.IPVSTimeouts) error {
+	need, unrouted := forwardingNeed(all, v.route)
+	return errors.Join(v.setIPVS(ctx, all, timeouts), unrouted, v.forwarding.Set(ctx, need))
+}
+
+func (v *virtualServer) setIPVS(ctx context.Context, all []model.VirtualService, timeouts model.IPVSTimeouts) error {
 	if err := v.Driver.Set(ctx, all); err != nil {
 		return err
 	}
@@ -63,6 +76,33 @@ var (
 	_ agent.ConnectionTable = (*virtualServer)(nil)
 )
 
+// forwardingNeed is what the host must forward for services: see the package forwarding. Servers
+// that cannot be reached now are in the error.
+func forwardingNeed(all []model.VirtualService, route func(netip.Addr) (string, error)) (forwarding.Need, error) {
+	var need forwarding.Need
+	var errs []error
+	for i := range all {
+		for _, server := range all[i].Servers {
+			how := cmp.Or(server.Forwarding, all[i].Forwarding)
+			switch {
+			case how != model.NAT && how != model.SNAT:
+			case server.Address.Is6():
+				need.IPv6 = true
+			case how == model.NAT:
+				need.IPv4 = true
+			default:
+				name, err := route(server.Address)
+				if err != nil {
+					errs = append(errs, &model.ItemError{Key: all[i].Key, Reason: netif.ReasonKernelRefused, Err: err})
+					continue
+				}
+				need.Interfaces = append(need.Interfaces, name)
+			}
+		}
+	}
+	return need, errors.Join(errs...)
+}
+
 // feeder is the keeper as the agent sees it.
 type feeder struct{ *keeper.Server }
 
@@ -76,7 +116,10 @@ func (f feeder) State() agent.ProxyState {
 }
 
 // packetFilter is nftables as the agent sees it.
-type packetFilter struct{ *nft.Driver }
+type packetFilter struct {
+	*nft.Driver
+	netif *netif.Driver
+}
 
 // Set implements agent.PacketFilter. Connections are reset with the packets of their clients, so
 // clients are made to send some.
@@ -85,5 +128,36 @@ func (f packetFilter) Set(ctx context.Context, rules agent.PacketRules) error {
 	for _, flow := range rules.Resets {
 		desired.Resets = append(desired.Resets, nft.Flow{Client: flow.Client, VIP: flow.Virtual})
 	}
+	if len(rules.Tunnelled) > 0 {
+		interfaces, err := f.netif.Interfaces(ctx)
+		if err != nil {
+			return err // without the clamps, large segments would be lost
+		}
+		desired.Clamps = clamps(rules.Tunnelled, interfaces)
+	}
 	return errors.Join(f.Driver.Set(ctx, desired), provoke.All(ctx, rules.Resets))
+}
+
+// Bytes of a tunnelled packet that are no TCP payload: two IPv4 or IPv6 headers and one of TCP.
+const (
+	tunnelHeaders4 = 20 + 20 + 20
+	tunnelHeaders6 = 40 + 40 + 20
+)
+
+// clamps make segments fit into the tunnel: its packets are as large as the interface takes.
+func clamps(all []model.LoopbackVIP, interfaces []netif.Interface) []nft.Clamp {
+	var out []nft.Clamp
+	for _, v := range all {
+		at := slices.IndexFunc(interfaces, func(i netif.Interface) bool { return i.Name == v.Interface })
+		headers := tunnelHeaders4
+		if v.Address.Is6() {
+			headers = tunnelHeaders6
+		}
+		if at < 0 || interfaces[at].MTU <= headers {
+			continue // the real server's driver says that the interface is gone
+		}
+		size := min(interfaces[at].MTU-headers, math.MaxUint16)
+		out = append(out, nft.Clamp{Address: v.Address, MSS: uint16(size)})
+	}
+	return out
 }

@@ -14,7 +14,9 @@ import (
 	"github.com/truepacs/balancer/dataplane/ipvs"
 	"github.com/truepacs/balancer/dataplane/keeper"
 	"github.com/truepacs/balancer/dataplane/netif"
+	"github.com/truepacs/balancer/dataplane/netif/forwarding"
 	"github.com/truepacs/balancer/dataplane/nft"
+	"github.com/truepacs/balancer/dataplane/preflight"
 	"github.com/truepacs/balancer/dataplane/realserver"
 	"github.com/truepacs/balancer/internal/node"
 	"github.com/truepacs/balancer/internal/translate"
@@ -101,17 +103,23 @@ func join(o Options) (*Host, error) {
 		Log:   o.Log,
 		Store: &agent.Store{Dir: o.StateDir, SecretDir: o.RunDir},
 		Drivers: agent.Drivers{
-			VirtualServer: &virtualServer{Driver: h.ipvs},
-			PacketFilter:  packetFilter{nft.New(nft.Config{Kernel: nft.Netfilter{}})},
-			Addresses:     h.netif,
-			Announcer:     announcer,
+			VirtualServer: &virtualServer{
+				Driver: h.ipvs, route: netif.Rtnetlink{}.Route,
+				forwarding: forwarding.New(forwarding.Config{
+					Dir: o.SysctlDir, RecordPath: filepath.Join(o.StateDir, "forwarding.json"),
+					Boot: realserver.Rtnetlink{}.Boot(), Log: o.Log,
+				}),
+			},
+			PacketFilter: packetFilter{nft.New(nft.Config{Kernel: nft.Netfilter{}}), h.netif},
+			Addresses:    h.netif,
+			Announcer:    announcer,
 			RealServer: realserver.New(realserver.Config{
-				Kernel: netif.Rtnetlink{}, Sysctls: realserver.Rtnetlink{},
+				Kernel: netif.Rtnetlink{}, Sysctls: realserver.Rtnetlink{}, Tunnels: realserver.Rtnetlink{},
 				RecordPath: filepath.Join(o.StateDir, "realserver.json"), Log: o.Log,
 			}),
 			Proxy:    feeder{h.Keeper},
 			Checker:  checker,
-			Surveyor: surveyor{netif: h.netif, ipvs: h.ipvs, prober: announce.Prober{Network: announce.Sockets{}}},
+			Surveyor: surveyor{netif: h.netif, ipvs: h.ipvs, prober: announce.Prober{Network: announce.Sockets{}}, replies: &preflight.Replies{}},
 		},
 		OnChange: o.OnChange,
 	})

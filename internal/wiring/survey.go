@@ -25,6 +25,8 @@ type surveyor struct {
 	netif  *netif.Driver
 	prober announce.Prober
 	ipvs   *ipvs.Driver
+	// replies remembers across surveys, which come one after the other.
+	replies *preflight.Replies
 }
 
 // Survey implements agent.Surveyor. What cannot be read raises no finding; the error says why.
@@ -55,7 +57,37 @@ func (s surveyor) settings(ctx context.Context, node model.Node, facts *prefligh
 	errs = append(errs, err)
 	facts.IPVS.Services, facts.IPVS.Count, err = s.ipvs.Foreign(ctx, 3)
 	facts.IPVS.KubeProxy = s.host.KubeProxy()
+	errs = append(errs, err)
+	facts.Unanswered, err = s.unanswered(ctx, node)
 	return errors.Join(append(errs, err)...)
+}
+
+// unanswered reads the kernel's counters if there is a server whose replies have to come back.
+func (s surveyor) unanswered(ctx context.Context, node model.Node) (map[string][]netip.Addr, error) {
+	watched := map[preflight.Route]bool{}
+	for i := range node.Services {
+		for _, server := range node.Services[i].Servers {
+			if preflight.MustAnswer(&node.Services[i], server) {
+				watched[preflight.Route{Service: node.Services[i].Key, Server: server.Address}] = true
+			}
+		}
+	}
+	if len(watched) == 0 {
+		return s.replies.Unanswered(nil), nil
+	}
+	all, err := s.ipvs.Stats(ctx)
+	if err != nil {
+		return nil, err
+	}
+	now := map[preflight.Route]preflight.Traffic{}
+	for _, service := range all {
+		for _, server := range service.Servers {
+			if route := (preflight.Route{Service: service.Key, Server: server.Address.Addr()}); watched[route] {
+				now[route] = preflight.Traffic{To: server.Counters.PacketsIn, From: server.Counters.PacketsOut}
+			}
+		}
+	}
+	return s.replies.Unanswered(now), nil
 }
 
 // neighbours asks the segment: who else has a virtual IP, which MAC address and largest packet the

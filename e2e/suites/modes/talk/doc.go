@@ -1,0 +1,5 @@
+// Package talk is what clients and servers of the suite say to each other: who answered and whom it
+// saw, datagrams that come back, and transfers in both directions whose every byte is checked.
+//
+// It imports the standard library and golang.org/x/net.
+package talk

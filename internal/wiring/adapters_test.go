@@ -1,0 +1,71 @@
+package wiring
+
+import (
+	"errors"
+	"net/netip"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/truepacs/balancer/dataplane/model"
+	"github.com/truepacs/balancer/dataplane/netif"
+	"github.com/truepacs/balancer/dataplane/netif/forwarding"
+	"github.com/truepacs/balancer/dataplane/nft"
+)
+
+func service(how model.Forwarding, servers ...model.RealServer) model.VirtualService {
+	return model.VirtualService{Key: "s", Forwarding: how, Servers: servers}
+}
+
+func server(address string, how model.Forwarding) model.RealServer {
+	return model.RealServer{Address: netip.MustParseAddr(address), Forwarding: how}
+}
+
+func TestForwardingNeed(t *testing.T) {
+	inside, lost := "10.0.0.11", "10.9.9.9"
+	route := func(a netip.Addr) (string, error) {
+		if a.String() == lost {
+			return "", errors.New("no route")
+		}
+		return "eth1", nil
+	}
+	for name, tc := range map[string]struct {
+		service model.VirtualService
+		want    forwarding.Need
+		fails   bool
+	}{
+		"direct routing":   {service(model.DirectRouting, server(inside, "")), forwarding.Need{}, false},
+		"tunnel":           {service(model.Tunnel, server("2001:db8::1", "")), forwarding.Need{}, false},
+		"NAT":              {service(model.NAT, server(inside, "")), forwarding.Need{IPv4: true}, false},
+		"SNAT":             {service(model.SNAT, server(inside, "")), forwarding.Need{Interfaces: []string{"eth1"}}, false},
+		"SNAT without way": {service(model.SNAT, server(lost, ""), server(inside, "")), forwarding.Need{Interfaces: []string{"eth1"}}, true},
+		"IPv6":             {service(model.SNAT, server("2001:db8::1", "")), forwarding.Need{IPv6: true}, false},
+		"fallback by NAT":  {service(model.DirectRouting, server("192.0.2.1", ""), server(inside, model.NAT)), forwarding.Need{IPv4: true}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, err := forwardingNeed([]model.VirtualService{tc.service}, route)
+			if diff := cmp.Diff(tc.want, got); diff != "" || (err != nil) != tc.fails {
+				t.Errorf("%v (-want +got):\n%s", err, diff)
+			}
+		})
+	}
+}
+
+func TestClampsFitIntoTheTunnel(t *testing.T) {
+	interfaces := []netif.Interface{{Name: "eth0", MTU: 1500}, {Name: "jumbo", MTU: 9000}, {Name: "tiny", MTU: 60}, {Name: "lo", MTU: 1 << 16 * 2}}
+	vip := func(address, name string) model.LoopbackVIP {
+		return model.LoopbackVIP{Address: netip.MustParseAddr(address), Interface: name, Forwarding: model.Tunnel}
+	}
+	got := clamps([]model.LoopbackVIP{
+		vip("192.0.2.100", "eth0"), vip("2001:db8::100", "eth0"), vip("192.0.2.101", "jumbo"), vip("192.0.2.102", "tiny"), vip("192.0.2.103", "gone"),
+		vip("192.0.2.104", "lo"),
+	}, interfaces)
+	want := []nft.Clamp{
+		{Address: netip.MustParseAddr("192.0.2.100"), MSS: 1440}, {Address: netip.MustParseAddr("2001:db8::100"), MSS: 1400},
+		{Address: netip.MustParseAddr("192.0.2.101"), MSS: 8940}, {Address: netip.MustParseAddr("192.0.2.104"), MSS: 65535},
+	}
+	if diff := cmp.Diff(want, got, cmpopts.EquateComparable(netip.Addr{})); diff != "" {
+		t.Errorf("clamps (-want +got):\n%s", diff)
+	}
+}
