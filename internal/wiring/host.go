@@ -88,6 +88,7 @@ func join(o Options) *Host {
 		SysctlDir: filepath.Join(o.SysctlDir, "ipv4", "vs"),
 	})
 	h.netif = netif.New(netif.Rtnetlink{})
+	filter := nft.New(nft.Config{Kernel: nft.Netfilter{}})
 	announcer := announce.New(announce.Config{Network: announce.Sockets{}, Log: o.Log})
 	h.closer = announcer.Close
 	h.Keeper = keeper.NewServer(keeper.ServerConfig{
@@ -98,16 +99,18 @@ func join(o Options) *Host {
 		Store: &agent.Store{Dir: o.StateDir, SecretDir: o.RunDir},
 		Drivers: agent.Drivers{
 			VirtualServer: &virtualServer{Driver: h.ipvs},
-			PacketFilter:  packetFilter{nft.New(nft.Config{Kernel: nft.Netfilter{}})},
+			PacketFilter:  packetFilter{filter},
 			Addresses:     h.netif,
 			Announcer:     announcer,
 			RealServer: realserver.New(realserver.Config{
 				Kernel: netif.Rtnetlink{}, Sysctls: realserver.Rtnetlink{},
 				RecordPath: filepath.Join(o.StateDir, "realserver.json"), Log: o.Log,
 			}),
-			Proxy:    feeder{h.Keeper},
-			Checker:  checks.New(o.Log, func(string, model.Verdict) { wake() }),
-			Surveyor: surveyor{netif: h.netif, ipvs: h.ipvs, prober: announce.Prober{Network: announce.Sockets{}}},
+			Proxy:   feeder{h.Keeper},
+			Checker: checks.New(o.Log, func(string, model.Verdict) { wake() }),
+			Surveyor: &surveyor{
+				netif: h.netif, ipvs: h.ipvs, nft: filter, marks: o.Marks, prober: announce.Prober{Network: announce.Sockets{}},
+			},
 		},
 		OnChange: o.OnChange,
 	})
