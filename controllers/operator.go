@@ -62,7 +62,7 @@ func setup(ctx context.Context, mgr ctrl.Manager, o Options) error {
 	leases := &liveness.Book{}
 	balancers := &balancer.Reconciler{
 		Client: mgr.GetClient(), Recorder: mgr.GetEventRecorder(Name), Validator: o.Validator,
-		Namespace: o.Namespace, Leases: leases,
+		Namespace: o.Namespace, Leases: leases, Pools: balancer.NewPools(mgr.GetAPIReader(), mgr.GetLogger()),
 	}
 	if err := balancers.SetupWithManager(ctx, mgr); err != nil {
 		return err
@@ -89,13 +89,16 @@ func settingsCheck(path string) healthz.Checker {
 	}
 }
 
-// Trim drops from cached nodes what nobody here reads.
+// Trim drops from cached nodes and Services what nobody here reads.
 func Trim(o any) (any, error) {
 	if object, ok := o.(client.Object); ok {
 		object.SetManagedFields(nil)
 	}
 	if node, ok := o.(*corev1.Node); ok {
 		node.Status.Images, node.Status.VolumesAttached, node.Status.VolumesInUse = nil, nil, nil
+	}
+	if service, ok := o.(*corev1.Service); ok {
+		balancer.TrimService(service)
 	}
 	return o, nil
 }

@@ -80,6 +80,9 @@ const (
 	ReasonNoServerLeft = "NoServerLeft"
 	// ReasonSound: nothing was found that stands in the way.
 	ReasonSound = "Sound"
+	// ReasonUsedInCluster: a virtual IP is also an address of a Service of the cluster, or in a pool
+	// that Services get addresses from.
+	ReasonUsedInCluster = "UsedInCluster"
 	// ReasonReady: the balancer does what the spec says.
 	ReasonReady = "Ready"
 	// ReasonInstallationConflict: another TruePACSBalancer installation runs here.

@@ -27,12 +27,14 @@ type Validator interface {
 
 // Reconciler folds what the directors report into the status of one TruePACSBalancer at a time.
 type Reconciler struct {
-	// Client reads from a cache that holds balancers, reports, nodes and the Leases of Namespace.
+	// Client reads from a cache that holds balancers, reports, nodes, Services and the Leases of Namespace.
 	Client client.Client
 	// Recorder writes events (events.k8s.io).
 	Recorder events.EventRecorder
 	// Validator may be nil: then the directors' verdict counts alone.
 	Validator Validator
+	// Pools knows MetalLB's address pools; nil: nobody looks at them.
+	Pools *Pools
 	// Namespace is the operator's; the agents' Leases are there.
 	Namespace string
 	// Leases remembers when the agents were last heard.
@@ -63,6 +65,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		r.gatherReports,
 		r.gatherDirectors,
 		r.gatherLeases,
+		r.gatherUsers,
 		r.validate,
 		r.fold,
 		r.writeStatus,

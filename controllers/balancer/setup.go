@@ -17,6 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"github.com/truepacs/balancer/api/v1alpha1"
 	"github.com/truepacs/balancer/controllers/liveness"
@@ -33,16 +34,26 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager) err
 	if err := mgr.GetFieldIndexer().IndexField(ctx, &v1alpha1.TruePACSReport{}, reportIndex, indexReport); err != nil {
 		return fmt.Errorf("index reports by balancer: %w", err)
 	}
+	if err := mgr.GetFieldIndexer().IndexField(ctx, &corev1.Service{}, addressIndex, indexService); err != nil {
+		return fmt.Errorf("index Services by address: %w", err)
+	}
 	all := handler.EnqueueRequestsFromMapFunc(r.all)
-	return ctrl.NewControllerManagedBy(mgr).
+	b := ctrl.NewControllerManagedBy(mgr).
 		Named("balancer").
 		For(&v1alpha1.TruePACSBalancer{}, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 		Watches(&v1alpha1.TruePACSBalancer{}, all, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 		Watches(&v1alpha1.TruePACSReport{}, handler.EnqueueRequestsFromMapFunc(ofReport)).
 		Watches(&coordinationv1.Lease{}, all, builder.WithPredicates(r.leaseTurned())).
 		Watches(&corev1.Node{}, all, builder.WithPredicates(nodeMatters())).
-		WithOptions(controller.Options{ReconciliationTimeout: reconcileTimeout}).
-		Complete(r)
+		Watches(&corev1.Service{}, handler.EnqueueRequestsFromMapFunc(r.ofService), builder.WithPredicates(serviceMatters())).
+		WithOptions(controller.Options{ReconciliationTimeout: reconcileTimeout})
+	if r.Pools != nil {
+		if err := mgr.Add(r.Pools); err != nil {
+			return fmt.Errorf("look at MetalLB's address pools: %w", err)
+		}
+		b = b.WatchesRawSource(source.Channel(r.Pools.changed, all))
+	}
+	return b.Complete(r)
 }
 
 func (r *Reconciler) all(ctx context.Context, _ client.Object) []reconcile.Request {

@@ -245,7 +245,7 @@ func (a *Agent) check(ctx context.Context, node model.Node) (map[string]model.Ve
 	if !a.adopted && len(node.Services) > 0 {
 		kernel, err := a.cfg.Drivers.VirtualServer.Weights(ctx)
 		if err != nil {
-			return nil, err
+			return nil, ofEach(node.Services, err)
 		}
 		healthy = adopted(node.Services, kernel)
 	}

@@ -4,20 +4,38 @@ import (
 	"context"
 	"slices"
 	"time"
+
+	"github.com/truepacs/balancer/dataplane/model"
 )
+
+// firstSurvey is when the first survey is: once addresses are announced and servers were asked for.
+const firstSurvey = time.Second
 
 // survey looks at host and segment again and again until ctx ends, beside the passes: it waits for
 // other hosts.
 func (a *Agent) survey(ctx context.Context) {
-	tick := time.NewTicker(a.cfg.SurveyEvery)
+	tick := time.NewTicker(min(a.cfg.SurveyEvery, firstSurvey))
 	defer tick.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
+			tick.Reset(a.cfg.SurveyEvery)
+			a.retry()
 			a.surveyOnce(ctx)
 		}
+	}
+}
+
+// retry asks for a pass if the last one left something undone: what kept the kernel from doing it
+// may be over, a module may be there now.
+func (a *Agent) retry() {
+	a.mu.Lock()
+	undone := len(a.observed.Refused) > 0 || a.observed.Failure != nil
+	a.mu.Unlock()
+	if undone {
+		a.Wake()
 	}
 }
 
@@ -37,10 +55,26 @@ func (a *Agent) surveyOnce(ctx context.Context) {
 		return
 	}
 	a.mu.Lock()
-	changed := !slices.Equal(a.findings, found)
+	before := a.findings
 	a.findings = found
 	a.mu.Unlock()
-	if changed {
-		a.cfg.OnChange()
+	if before != nil && slices.Equal(before, found) {
+		return
+	}
+	a.tell(before, found)
+	a.cfg.OnChange()
+}
+
+// tell logs what is new and what is over, for what is seen for seconds only.
+func (a *Agent) tell(before, found []model.Finding) {
+	for _, f := range found {
+		if !slices.Contains(before, f) {
+			a.cfg.Log.Info("found on this host or its network: "+f.Message, "reason", f.Reason, "on", f.Key)
+		}
+	}
+	for _, f := range before {
+		if !slices.Contains(found, f) {
+			a.cfg.Log.Info("no longer found", "reason", f.Reason, "on", f.Key)
+		}
 	}
 }

@@ -2,12 +2,16 @@ package ipvs
 
 import "context"
 
+// askUpTo is up to how many services of ours the kernel is asked for those of others without a
+// hint: the list has all of them.
+const askUpTo = 1000
+
 // Foreign tells of services that are not ours: the first few, as a person would read them, and how
-// many there are. It asks the kernel only if the last Set saw some.
+// many there are. With more than 1,000 services it asks the kernel only if the last Set saw some.
 func (d *Driver) Foreign(ctx context.Context, few int) (some []string, count int, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if !d.memory.foreign || !d.config.Kernel.Loaded() {
+	if !d.memory.foreign && len(d.wishes) > askUpTo || !d.config.Kernel.Loaded() {
 		return nil, 0, nil
 	}
 	services, err := d.config.Kernel.Services(ctx)

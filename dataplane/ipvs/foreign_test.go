@@ -25,9 +25,6 @@ func TestForeignServicesAreTold(t *testing.T) {
 			t.Fatal(refused[0])
 		}
 	}
-	if err := d.Set(t.Context(), []model.VirtualService{ipvstest.Web()}); err != nil {
-		t.Fatal(err)
-	}
 	some, count, err := d.Foreign(t.Context(), 1)
 	if len(some) != 1 || !strings.Contains(some[0], "7") || count != 2 || err != nil {
 		t.Errorf("found %q, %d, %v", some, count, err)

@@ -113,6 +113,10 @@ func (w *want) addService(s *model.VirtualService, marks map[string]bool) error 
 	marks[end+mark] = true
 	w.shape.Director = true
 	w.add(own.elements(setServices, setRanges, mark)...)
+	w.add(Element{Set: setMarks, Key: mark})
+	for d := range own {
+		w.add(Element{Set: setBalanced + end, Key: string(d.address.AsSlice())})
+	}
 	w.addForwarding(s, own, end, mark)
 	return nil
 }

@@ -9,7 +9,8 @@
 //		map services4 { type ipv4_addr . inet_proto . inet_service : mark; }                   # a hash
 //		map ranges4 { type ipv4_addr . inet_proto . inet_service : mark; flags interval; }
 //		chain raw { type filter hook prerouting priority raw;
-//			ip daddr . meta l4proto . th dport @untracked4 notrack }
+//			ip daddr . meta l4proto . th dport @untracked4 notrack
+//			ip saddr . meta l4proto . th sport @untracked4 update @through4 { ip saddr . ether saddr . ip daddr timeout 4s } }
 //		chain rawoutput { type filter hook output priority raw;
 //			ip saddr . meta l4proto . th sport @untracked4 notrack }
 //		chain prerouting { type filter hook prerouting priority mangle;
@@ -22,6 +23,12 @@
 //				tcp flags set rst|ack accept
 //			tcp flags & (syn|rst) == 0 ip saddr . tcp sport . ip daddr . tcp dport @resets4
 //				counter reject with tcp reset }
+//		chain marks { type filter hook input priority 97;
+//			ether saddr @peers accept
+//			tcp flags != syn / syn,ack accept
+//			meta mark @marks accept
+//			meta l4proto { icmp, ipv6-icmp } accept
+//			ip daddr @balanced4 update @unmarked4 { ip daddr . meta l4proto . th dport timeout 4s } }
 //		# director with SNAT services
 //		chain postrouting { type nat hook postrouting priority srcnat;
 //			meta mark @masquerade4 ip daddr != @virtual4 counter masquerade }
@@ -68,6 +75,13 @@
 // net.ipv4.vs.conntrack=1, by which IPVS tells connection tracking whose answer to expect
 // (ip_vs_update_conntrack), and forwarding for the way back; neither is set here. A
 // service that has a NAT and a SNAT server masquerades for both.
+//
+// # What packets show
+//
+// Replies of direct routing and tunnels that come here show that a server has this host as its
+// gateway; the kernel itself drops them without a word, for their source is an address of this
+// host. Marks that were changed between our prerouting and IPVS show a program that rewrites marks.
+// Both are noted in sets whose elements last four seconds; Seen reads them.
 //
 // # Guard
 //

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
+	"net/netip"
 	"sync"
 	"syscall"
 
@@ -23,6 +25,8 @@ type Kernel interface {
 	// Counters returns what the rules of the table have counted since it was made; zeroes if
 	// there is none.
 	Counters(ctx context.Context, name string) (Counters, error)
+	// Seen returns what packets have shown in the last seconds; nothing if there is no table.
+	Seen(ctx context.Context, name string) (Seen, error)
 	// Apply carries out a transaction as a whole or not at all.
 	Apply(ctx context.Context, name string, t Transaction) error
 }
@@ -55,6 +59,31 @@ type Counters struct {
 	Reset uint64
 	// Masqueraded are first packets of connections that got a source address of this host.
 	Masqueraded uint64
+}
+
+// Seen is what packets of the last four seconds have shown of the host's surroundings.
+type Seen struct {
+	// Through are replies of services of direct routing and tunnels that came to this host.
+	Through []Reply
+	// Unmarked are destinations at addresses of services to which packets went that had no mark
+	// of a service just before IPVS saw them; those of services should have had one.
+	Unmarked []Destination
+}
+
+// Reply is a packet of a real server on its way to a client.
+type Reply struct {
+	// VIP is the virtual address that it comes from, MAC the Ethernet address of its sender and
+	// Client whom it is for, which may be this host itself.
+	VIP    netip.Addr
+	MAC    net.HardwareAddr
+	Client netip.Addr
+}
+
+// Destination is where a packet goes.
+type Destination struct {
+	Address netip.AddrPort
+	// Protocol is empty if it is neither TCP nor UDP.
+	Protocol model.Protocol
 }
 
 // Config is what a Driver needs.
@@ -111,6 +140,16 @@ func (d *Driver) Counters(ctx context.Context) (Counters, error) {
 		return Counters{}, fmt.Errorf("read counters of table inet %s: %w", d.table, err)
 	}
 	return counters, nil
+}
+
+// Seen returns what packets of the last four seconds have shown.
+func (d *Driver) Seen(ctx context.Context) (Seen, error) {
+	seen, err := d.kernel.Seen(ctx, d.table)
+	if err != nil {
+		_, err = explain(err)
+		return Seen{}, fmt.Errorf("read what packets showed in table inet %s: %w", d.table, err)
+	}
+	return seen, nil
 }
 
 // converge tries twice: the table may change between reading and writing.

@@ -59,7 +59,7 @@ func showKey(name string, six bool, key string) string {
 	switch {
 	case name == setPeers:
 		return net.HardwareAddr(key).String()
-	case name == setMasquerade:
+	case name == setMasquerade, name == setMarks:
 		return fmt.Sprintf("%#x", binary.NativeEndian.Uint32([]byte(key)))
 	case name == setResets, name == setAnswers:
 		return fmt.Sprintf("%s . %d . %s . %d", address(0), port(length), address(length+4), port(2*length+4))

@@ -15,6 +15,8 @@ type Fake struct {
 	Refuse func(name string, t Transaction) error
 	// Counted is what Counters returns.
 	Counted Counters
+	// Noticed is what Seen returns.
+	Noticed Seen
 
 	mu     sync.Mutex
 	tables map[string]fakeTable
@@ -84,6 +86,9 @@ func (f *Fake) Read(_ context.Context, name string, shape Shape) (*Table, error)
 
 // Counters implements Kernel.
 func (f *Fake) Counters(context.Context, string) (Counters, error) { return f.Counted, nil }
+
+// Seen implements Kernel.
+func (f *Fake) Seen(context.Context, string) (Seen, error) { return f.Noticed, nil }
 
 // Apply implements Kernel.
 func (f *Fake) Apply(_ context.Context, name string, t Transaction) error {

@@ -99,6 +99,9 @@ func TestEveryAlterationIsNoticed(t *testing.T) {
 		"everything is masked": "insert rule inet truepacs postrouting masquerade",
 		"other segment size":   "flush chain inet truepacs clamp4; add rule inet truepacs clamp4 tcp flags syn,ack / syn,ack ip saddr @clamp4 tcp option maxseg size set 1300",
 		"peer forgotten":       "flush set inet truepacs peers",
+		"mark forgotten":       "delete element inet truepacs marks { 0x54000001 }",
+		"address forgotten":    "flush set inet truepacs balanced6",
+		"marks not watched":    "flush chain inet truepacs marks",
 	}
 	for name, command := range tests {
 		t.Run(name, func(t *testing.T) {

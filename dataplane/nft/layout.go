@@ -24,9 +24,11 @@ type Shape struct {
 }
 
 // Priorities within a hook. IPVS takes packets at NF_INET_LOCAL_IN with 98 and 99 (NF_IP_PRI_NAT_SRC
-// less 2 and 1, net/netfilter/ipvs/ip_vs_core.c): resets come before, the guard after.
+// less 2 and 1, net/netfilter/ipvs/ip_vs_core.c): resets and the last look at marks come before,
+// the guard after.
 const (
 	priorityReset = 0
+	priorityMarks = 97
 	priorityGuard = 150
 )
 
@@ -67,10 +69,11 @@ func (s Shape) chains(table *nftables.Table) []chainSpec {
 	}
 	raw, mangle := int32(*nftables.ChainPriorityRaw), int32(*nftables.ChainPriorityMangle)
 	if s.Director {
-		add("raw", nftables.ChainTypeFilter, nftables.ChainHookPrerouting, raw, untrackRules(destinationParts()))
+		add("raw", nftables.ChainTypeFilter, nftables.ChainHookPrerouting, raw, append(untrackRules(destinationParts()), throughRules()...))
 		add("rawoutput", nftables.ChainTypeFilter, nftables.ChainHookOutput, raw, untrackRules(sourceParts()))
 		add("prerouting", nftables.ChainTypeFilter, nftables.ChainHookPrerouting, mangle, markRules())
 		add(chainReset, nftables.ChainTypeFilter, nftables.ChainHookInput, priorityReset, resetRules())
+		add("marks", nftables.ChainTypeFilter, nftables.ChainHookInput, priorityMarks, unmarkedRules())
 	}
 	if s.Masquerade {
 		source := int32(*nftables.ChainPriorityNATSource)

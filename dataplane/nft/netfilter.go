@@ -132,7 +132,7 @@ func readSets(conn *nftables.Conn, table *nftables.Table, shape Shape) ([]*nftab
 		if !slices.ContainsFunc(there, func(s *nftables.Set) bool { return sameSet(s, want) }) {
 			return nil, nil
 		}
-		if !spec.dynamic {
+		if spec.dynamic == 0 {
 			filled = append(filled, want)
 		}
 	}

@@ -64,6 +64,10 @@ func markPart(_ family, register uint32) (expr.Any, int) {
 	return &expr.Meta{Key: expr.MetaKeyMARK, Register: register}, 1
 }
 
+func macPart(_ family, register uint32) (expr.Any, int) {
+	return payload(expr.PayloadBaseLLHeader, offsetSourceMAC, lengthMAC, register), 2
+}
+
 func sourceAddress() part      { return addressPart(func(f family) uint32 { return f.source }) }
 func destinationAddress() part { return addressPart(func(f family) uint32 { return f.destination }) }
 
@@ -160,11 +164,15 @@ func laterFragment() rule {
 
 // exemptPeers ends the chain for frames of other directors.
 func exemptPeers() rule {
+	mac, _ := macPart(family{}, register(0))
+	return append(fromEthernet(), mac, in(setPeers), accept())
+}
+
+// fromEthernet matches packets that came in a frame with MAC addresses.
+func fromEthernet() rule {
 	return rule{
 		&expr.Meta{Key: expr.MetaKeyIIFTYPE, Register: register(0)},
 		&expr.Cmp{Op: expr.CmpOpEq, Register: register(0), Data: binary.NativeEndian.AppendUint16(nil, arphrdEther)},
-		payload(expr.PayloadBaseLLHeader, offsetSourceMAC, lengthMAC, register(0)),
-		in(setPeers), accept(),
 	}
 }
 
@@ -187,6 +195,35 @@ func untrackRules(parts []part) []rule {
 	return each(parts, []string{setUntracked, setUntrackedRanges}, func(_ family, set string) rule {
 		return rule{in(set), &expr.Notrack{}}
 	})
+}
+
+// throughRules note replies of servers that come here although the servers should send them to
+// the clients themselves. Packets of this host's own have no Ethernet address.
+func throughRules() []rule {
+	return each(sourceParts(), []string{setUntracked, setUntrackedRanges}, func(f family, set string) rule {
+		r := append(rule{in(set)}, fromEthernet()...)
+		r = append(r, load(f, sourceAddress(), macPart, destinationAddress())[2:]...)
+		return append(r, note(setThrough+f.suffix))
+	})
+}
+
+// note adds the loaded key to a set that Seen reads.
+func note(set string) expr.Any {
+	return &expr.Dynset{SrcRegKey: register(0), SetName: set, Operation: unix.NFT_DYNSET_OP_UPDATE, Timeout: seenLife}
+}
+
+// unmarkedRules note where packets go that have no mark of a service by now although they are for
+// an address that has services; which of their ports should have one, the reader knows. Of TCP,
+// IPVS goes by the mark of first packets alone.
+func unmarkedRules() []rule {
+	mark, _ := markPart(family{}, register(0))
+	rules := []rule{
+		exemptPeers(), append(flags(expr.CmpOpNeq, flagSYN), accept()), {mark, in(setMarks), accept()},
+		append(protocol(unix.IPPROTO_ICMP), accept()), append(protocol(unix.IPPROTO_ICMPV6), accept()),
+	}
+	return append(rules, each([]part{destinationAddress()}, []string{setBalanced}, func(f family, set string) rule {
+		return append(append(rule{in(set)}, load(f, destinationParts()...)[2:]...), note(setUnmarked+f.suffix))
+	})...)
 }
 
 func markRules() []rule {

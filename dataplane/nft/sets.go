@@ -25,6 +25,10 @@ const (
 	setAnswers         = "answers"         // who may answer a datagram of this host; filled by packets
 	setClamp           = "clamp"           // addresses whose connections get smaller segments
 	setPeers           = "peers"           // MAC addresses of other directors
+	setMarks           = "marks"           // marks of services
+	setBalanced        = "balanced"        // addresses of services
+	setThrough         = "through"         // replies of servers that came here; filled by packets
+	setUnmarked        = "unmarked"        // destinations of packets without a service's mark; filled by packets
 )
 
 const (
@@ -37,6 +41,10 @@ const (
 	answerLife = 2 * time.Minute
 	// answerCount bounds what packets may add to a set.
 	answerCount = 65536
+	// seenLife is how long Seen tells of a packet. Whoever asks has to ask more often.
+	seenLife = 4 * time.Second
+	// seenCount bounds what is remembered of one kind.
+	seenCount = 1024
 )
 
 // family is what differs between IPv4 and IPv6.
@@ -61,9 +69,9 @@ type setSpec struct {
 	name     string
 	key      []nftables.SetDatatype
 	value    *nftables.SetDatatype
-	interval bool // keys are ranges, looked up by the pipapo algorithm
-	timeout  bool // elements may vanish by themselves
-	dynamic  bool // packets add the elements
+	interval bool   // keys are ranges, looked up by the pipapo algorithm
+	timeout  bool   // elements may vanish by themselves
+	dynamic  uint32 // packets add the elements, at most so many; 0: we do
 }
 
 // spec is the set of the nftables library.
@@ -77,13 +85,10 @@ func (s setSpec) spec(table *nftables.Table) (*nftables.Set, error) {
 	}
 	set := &nftables.Set{
 		Table: table, Name: s.name, KeyType: key, Interval: s.interval, Concatenation: s.interval,
-		HasTimeout: s.timeout, Dynamic: s.dynamic,
+		HasTimeout: s.timeout, Dynamic: s.dynamic > 0, Size: s.dynamic,
 	}
 	if s.value != nil {
 		set.IsMap, set.DataType = true, *s.value
-	}
-	if s.dynamic {
-		set.Size = answerCount
 	}
 	return set, nil
 }
@@ -94,7 +99,7 @@ func (s setSpec) flags() uint32 {
 	for flag, on := range map[uint32]bool{
 		unix.NFT_SET_MAP:     s.value != nil,
 		unix.NFT_SET_TIMEOUT: s.timeout,
-		unix.NFT_SET_EVAL:    s.dynamic,
+		unix.NFT_SET_EVAL:    s.dynamic > 0,
 		unix.NFT_SET_INTERVAL | nftables.NFT_SET_CONCAT: s.interval,
 	} {
 		if on {
@@ -108,7 +113,9 @@ func (s setSpec) flags() uint32 {
 func (s Shape) sets() []setSpec {
 	var all []setSpec
 	if s.Director {
-		all = append(all, setSpec{name: setPeers, key: types(nftables.TypeEtherAddr)})
+		all = append(all,
+			setSpec{name: setPeers, key: types(nftables.TypeEtherAddr)},
+			setSpec{name: setMarks, key: types(nftables.TypeMark)})
 	}
 	for _, f := range families() {
 		if s.Director {
@@ -149,8 +156,22 @@ func directorSets(f family) []setSpec {
 		{name: setUntracked + f.suffix, key: destinationTypes(f)},
 		{name: setUntrackedRanges + f.suffix, key: destinationTypes(f), interval: true},
 		{name: setResets + f.suffix, key: flowTypes(f), timeout: true},
-		{name: setTold + f.suffix, key: flowTypes(f), timeout: true, dynamic: true},
+		{name: setTold + f.suffix, key: flowTypes(f), timeout: true, dynamic: answerCount},
+		{name: setBalanced + f.suffix, key: types(f.address)},
+		throughSpec(f), unmarkedSpec(f),
 	}
+}
+
+// throughSpec has what a packet through this host shows: the virtual address that it comes from,
+// the sender's MAC address, and whom it is for.
+func throughSpec(f family) setSpec {
+	return setSpec{
+		name: setThrough + f.suffix, key: types(f.address, nftables.TypeEtherAddr, f.address), timeout: true, dynamic: seenCount,
+	}
+}
+
+func unmarkedSpec(f family) setSpec {
+	return setSpec{name: setUnmarked + f.suffix, key: destinationTypes(f), timeout: true, dynamic: seenCount}
 }
 
 func guardSets(f family) []setSpec {
@@ -158,6 +179,6 @@ func guardSets(f family) []setSpec {
 		{name: setGuarded + f.suffix, key: types(f.address)},
 		{name: setOpen + f.suffix, key: destinationTypes(f)},
 		{name: setOpenRanges + f.suffix, key: destinationTypes(f), interval: true},
-		{name: setAnswers + f.suffix, key: flowTypes(f), timeout: true, dynamic: true},
+		{name: setAnswers + f.suffix, key: flowTypes(f), timeout: true, dynamic: answerCount},
 	}
 }

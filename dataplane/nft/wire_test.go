@@ -14,6 +14,16 @@ import (
 // it returns the kernel has taken it in (veth delivers before send returns, or soon after).
 func sendPacket(t *testing.T, from, to string, address netip.Addr, protocol byte, port uint16) {
 	t.Helper()
+	bytes := segment6(address, protocol, port)
+	if address.Is4() {
+		bytes = segment(address, protocol, port)
+	}
+	sendBytes(t, from, to, bytes)
+}
+
+// sendBytes sends an IP packet as sendPacket does.
+func sendBytes(t *testing.T, from, to string, bytes []byte) {
+	t.Helper()
 	source, err := net.InterfaceByName(from)
 	if err != nil {
 		t.Fatal(err)
@@ -22,9 +32,9 @@ func sendPacket(t *testing.T, from, to string, address netip.Addr, protocol byte
 	if err != nil {
 		t.Fatal(err)
 	}
-	kind, bytes := unix.ETH_P_IPV6, segment6(address, protocol, port)
-	if address.Is4() {
-		kind, bytes = unix.ETH_P_IP, segment(address, protocol, port)
+	kind := unix.ETH_P_IPV6
+	if bytes[0]>>4 == 4 {
+		kind = unix.ETH_P_IP
 	}
 	conn, err := packet.Listen(source, packet.Datagram, kind, nil)
 	if err != nil {

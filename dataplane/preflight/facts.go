@@ -3,6 +3,8 @@ package preflight
 import (
 	"net"
 	"net/netip"
+
+	"github.com/truepacs/balancer/dataplane/model"
 )
 
 // Facts are what was seen on this host and its segment.
@@ -21,15 +23,22 @@ type Facts struct {
 	// Servers is what is known of real servers by their own address.
 	Servers map[netip.Addr]Server
 	// Through are virtual IPs whose replies came to this host although the servers should send
-	// them to the clients themselves, with the MAC address they came from.
-	Through map[netip.Addr]net.HardwareAddr
+	// them to the clients themselves, with the MAC addresses they came from, ascending.
+	Through map[netip.Addr][]net.HardwareAddr
 	// Unanswered are servers, by the key of their service, that get clients' packets and whose replies,
 	// which have to come through this host, do not; see Replies.
 	Unanswered map[string][]netip.Addr
-	// Altered are firewall marks of services that packets had lost when IPVS saw them.
-	Altered map[uint32]bool
-	// ClusterAddresses are addresses that a Service of the cluster uses, with the Service's name.
-	ClusterAddresses map[netip.Addr]string
+	// Unmarked are destinations of packets that had no firewall mark of a service when IPVS saw
+	// them; those of services should have had one.
+	Unmarked map[Destination]bool
+	// Marks are the bits in which firewall marks of services agree.
+	Marks uint32
+}
+
+// Destination is where a packet goes.
+type Destination struct {
+	Address  netip.AddrPort
+	Protocol model.Protocol
 }
 
 // Interface is a network interface.
@@ -71,6 +80,7 @@ type Server struct {
 	MAC net.HardwareAddr
 	// MTU is the largest packet that it answered; 0: not tried or no answer at all.
 	MTU int
-	// NoVIP are virtual IPs that the server refused on the direct-routing path.
+	// NoVIP are virtual IPs on which the server is silent when it is asked by its MAC address,
+	// although it answers on its own address.
 	NoVIP []netip.Addr
 }

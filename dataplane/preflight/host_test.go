@@ -1,6 +1,7 @@
 package preflight
 
 import (
+	"context"
 	"encoding/binary"
 	"net"
 	"net/netip"
@@ -62,6 +63,49 @@ func TestLargestPacketOnLoopback(t *testing.T) {
 	got, err := Host{}.MTU(t.Context(), netip.MustParseAddr("127.0.0.1"), 1500)
 	if err != nil || got != 1500 {
 		t.Errorf("got %d, %v", got, err)
+	}
+}
+
+func TestLargestPacketIsFound(t *testing.T) {
+	for name, tc := range map[string]struct {
+		takes int          // the largest packet that comes back
+		loses map[int]bool // questions that get lost, by number
+		want  int
+	}{
+		"all": {1500, nil, 1500}, "one lost": {1500, map[int]bool{0: true}, 1500}, "tunnel": {1450, nil, 1450}, "odd": {1399, nil, 1280},
+		"silent": {0, nil, 0}, "least": {600, nil, 576},
+	} {
+		asked := 0
+		got, err := largestAnswered(t.Context(), 1500, func(_ context.Context, size int) (bool, error) {
+			asked++
+			return size <= tc.takes && !tc.loses[asked-1], nil
+		})
+		if got != tc.want || err != nil {
+			t.Errorf("%s: %d, %v, want %d", name, got, err, tc.want)
+		}
+		if tc.takes == 0 && asked > 2 {
+			t.Errorf("%s: asked %d times", name, asked)
+		}
+	}
+}
+
+// TestDriverThatMergesPackets feeds what a driver with large receive offload answers.
+func TestDriverThatMergesPackets(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{"all", "eth0"} {
+		path := filepath.Join(dir, "sys/net/ipv4/conf", name)
+		if err := os.MkdirAll(path, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(path, "rp_filter"), []byte("0\n"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for flags, want := range map[uint32]bool{0: false, 1 << 15: true, 1<<15 | 1<<7: true, 1 << 14: false} {
+		h := Host{Procfs: dir, Flags: func(string) (uint32, error) { return flags, nil }}
+		if i, err := h.Interface(Interface{Name: "eth0"}); err != nil || i.LRO != want {
+			t.Errorf("flags %#x: %+v, %v", flags, i, err)
+		}
 	}
 }
 

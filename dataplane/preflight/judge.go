@@ -16,7 +16,7 @@ import (
 func Judge(node model.Node, f Facts) []model.Finding {
 	j := judge{node: node, facts: f}
 	for _, detect := range []func(){
-		j.owners, j.serversWithoutVIP, j.portsTaken, j.usedByServices, j.gateway, j.marks, j.forwarding, j.returnPath,
+		j.owners, j.serversWithoutVIP, j.portsTaken, j.gateway, j.marks, j.forwarding, j.returnPath,
 		j.sourceCheck, j.mtu, j.offload, j.foreign, j.serversThatCall,
 	} {
 		detect()
@@ -45,7 +45,7 @@ func (j *judge) owners() {
 		for _, mac := range j.facts.Neighbours[v.Address] {
 			if name, address := j.serverWith(mac); name != "" {
 				j.find(v.Key, ReasonServerAnswersARP, "Server %s (%s, %s) answers ARP for the virtual IP %s: clients reach that one server only, past the director. "+
-					"On the server set arp_ignore=1 and arp_announce=2 for its interface and put the address on lo as /32: run the script that truepacs realserver-setup prints.",
+					"On the server take the address off its network interface, put it on lo as /32 and set net.ipv4.conf.all.arp_ignore=1 and arp_announce=2: run the script that truepacs realserver-setup prints.",
 					name, address, mac, v.Address)
 				continue
 			}
@@ -72,8 +72,8 @@ func (j *judge) serversWithoutVIP() {
 	j.eachDirect(func(service *model.VirtualService, server model.RealServer) {
 		for _, vip := range j.facts.Servers[server.Address].NoVIP {
 			if slices.Contains(service.Addresses, vip) {
-				j.find(service.Key, ReasonServerWithoutVIP, "Server %s (%s) does not accept the virtual IP %s: what the director passes to it is refused. "+
-					"Run the script that truepacs realserver-setup prints on the server.", server.Name, server.Address, vip)
+				j.find(service.Key, ReasonServerWithoutVIP, "Server %s (%s) answers on its own address and is silent on the virtual IP %s: clients that are given to it get no answer. "+
+					"Put the address on lo of the server (run there the script that truepacs realserver-setup prints) and let its firewall accept it.", server.Name, server.Address, vip)
 			}
 		}
 	})
@@ -118,43 +118,63 @@ func covers(socket, address netip.Addr) bool {
 	return socket == address || socket.IsUnspecified() && (socket.Is6() || address.Is4())
 }
 
-// usedByServices: MetalLB, kube-vip or a cloud gave a virtual IP to a Service of the cluster.
-func (j *judge) usedByServices() {
-	for _, v := range j.node.VirtualIPs {
-		if name := j.facts.ClusterAddresses[v.Address]; name != "" {
-			j.find(v.Key, ReasonUsedByService, "The virtual IP %s is an address of the Kubernetes Service %s (MetalLB, kube-vip, externalIPs or a load balancer's). "+
-				"Two programs would hold it: take it from the Service and out of its address pool, or choose another virtual IP.", v.Address, name)
+// gateway: replies of servers come through the director. The kernel drops them: their source is
+// an address of the director itself (fib_validate_source, net/ipv4/fib_frontend.c).
+func (j *judge) gateway() {
+	for i := range j.node.Services {
+		service := &j.node.Services[i]
+		if !keepsDestination(service) {
+			continue
+		}
+		for _, vip := range service.Addresses {
+			for _, mac := range j.facts.Through[vip] {
+				who := "the host " + mac.String()
+				if name, address := j.serverWith(mac); name != "" {
+					who = fmt.Sprintf("server %s (%s, %s)", name, address, mac)
+				}
+				j.find(service.Key, ReasonDirectorIsGateway, "Replies of %s with source %s come to this director instead of going to the clients: it is the gateway of the server, and its kernel drops them, "+
+					"so clients behind a router get no answer. Give the server the real router as its default gateway (ip route replace default via ROUTER).", who, vip)
+			}
 		}
 	}
 }
 
-// gateway: replies of servers come through the director.
-func (j *judge) gateway() {
-	for i := range j.node.Services {
-		service := &j.node.Services[i]
-		for _, vip := range service.Addresses {
-			mac, there := j.facts.Through[vip]
-			if !there || service.Forwarding != model.DirectRouting {
-				continue
-			}
-			who := mac.String()
-			if name, address := j.serverWith(mac); name != "" {
-				who = fmt.Sprintf("server %s (%s)", name, address)
-			}
-			j.find(service.Key, ReasonDirectorIsGateway, "Replies from %s of %s come through this director: it is the server's gateway, so it carries every image as well. "+
-				"Give the server the real router as its default gateway.", vip, who)
-		}
-	}
+// keepsDestination tells whether servers of the service answer clients themselves.
+func keepsDestination(service *model.VirtualService) bool {
+	ways := []model.Forwarding{model.DirectRouting, model.Tunnel}
+	return slices.Contains(ways, service.Forwarding) || slices.ContainsFunc(service.Servers, func(s model.RealServer) bool {
+		return slices.Contains(ways, forwarding(service, s))
+	})
 }
 
 // marks: something between nftables and IPVS changes firewall marks.
 func (j *judge) marks() {
 	for i := range j.node.Services {
-		if s := &j.node.Services[i]; j.facts.Altered[s.Mark] {
-			j.find(s.Key, ReasonMarksAltered, "Packets of this service lose their firewall mark %#x before the kernel's load balancer sees them: another program (a network plug-in, for example) rewrites marks. "+
-				"Make it leave the bits 0x%08x alone, or set another range in the installation's settings.", s.Mark, uint32(0xff000000))
+		s := &j.node.Services[i]
+		if at, altered := j.unmarked(s); altered {
+			j.find(s.Key, ReasonMarksAltered, "Packets to %s lose their firewall mark %#x before the kernel's load balancer sees them: another program (a network plug-in, for example) rewrites marks, and clients are refused. "+
+				"Find it by nft list ruleset and iptables-save -t mangle, and make it leave the bits %#x alone, or set another range in the installation's settings (markRange).", at, s.Mark, j.facts.Marks)
 		}
 	}
+}
+
+// unmarked is the first of the destinations of a service that packets without its mark went to.
+func (j *judge) unmarked(s *model.VirtualService) (netip.AddrPort, bool) {
+	var first netip.AddrPort
+	for d := range j.facts.Unmarked {
+		if matches(s, d) && (!first.IsValid() || d.Address.Compare(first) < 0) {
+			first = d.Address
+		}
+	}
+	return first, first.IsValid()
+}
+
+func matches(s *model.VirtualService, d Destination) bool {
+	return slices.ContainsFunc(s.Matches(), func(m model.Match) bool {
+		port := d.Address.Port()
+		return m.Protocol == d.Protocol && slices.Contains(m.Addresses, d.Address.Addr()) && (slices.Contains(m.Ports, port) ||
+			slices.ContainsFunc(m.PortRanges, func(r model.PortRange) bool { return r.First <= port && port <= r.Last }))
+	})
 }
 
 // forwarding: NAT needs the host to forward.

@@ -23,8 +23,8 @@ func director() model.Node {
 	return model.Node{
 		VirtualIPs: []model.VirtualIP{{Key: "ns/b/main", Address: vip, Interface: "eth0"}},
 		Services: []model.VirtualService{
-			{Key: "ns/b/dicom", Mark: 7, Addresses: []netip.Addr{vip}, Forwarding: model.DirectRouting, Servers: pacs},
-			{Key: "ns/b/nat", Mark: 8, Addresses: []netip.Addr{vip}, Forwarding: model.NAT, Servers: pacs},
+			{Key: "ns/b/dicom", Mark: 7, Addresses: []netip.Addr{vip}, Protocol: model.TCP, PortRanges: []model.PortRange{{First: 104, Last: 110}}, Forwarding: model.DirectRouting, Servers: pacs},
+			{Key: "ns/b/nat", Mark: 8, Addresses: []netip.Addr{vip}, Protocol: model.TCP, Ports: []uint16{443}, Forwarding: model.NAT, Servers: pacs},
 		},
 		Proxy: model.Proxy{
 			Listeners: []model.Listener{{Service: "ns/b/web", Address: netip.AddrPortFrom(vip, 443), Pool: "ns/b/web"}},
@@ -70,12 +70,15 @@ func TestEveryMisconfigurationIsNamed(t *testing.T) {
 		"port taken by a wildcard": {func(f *Facts) {
 			f.Sockets = append(f.Sockets, Socket{Address: netip.MustParseAddrPort("[::]:443"), Program: "apache2"})
 		}, model.Finding{Key: "ns/b/web", Reason: ReasonPortTaken, Message: "apache2|[::]:443"}},
-		"address of a Service": {func(f *Facts) { f.ClusterAddresses = map[netip.Addr]string{vip: "web/portal"} },
-			model.Finding{Key: "ns/b/main", Reason: ReasonUsedByService, Message: "web/portal"}},
-		"replies through the director": {func(f *Facts) { f.Through = map[netip.Addr]net.HardwareAddr{vip: macA} },
-			model.Finding{Key: "ns/b/dicom", Reason: ReasonDirectorIsGateway, Message: "pacs-a|default gateway"}},
-		"marks altered": {func(f *Facts) { f.Altered = map[uint32]bool{7: true} },
-			model.Finding{Key: "ns/b/dicom", Reason: ReasonMarksAltered, Message: "0x7"}},
+		"replies through the director": {func(f *Facts) { f.Through = map[netip.Addr][]net.HardwareAddr{vip: {macA}} },
+			model.Finding{Key: "ns/b/dicom", Reason: ReasonDirectorIsGateway, Message: "pacs-a (192.0.2.11, 02:00:00:00:00:11)|ip route replace default"}},
+		"replies of a host that is no server": {func(f *Facts) { f.Through = map[netip.Addr][]net.HardwareAddr{vip: {other}} },
+			model.Finding{Key: "ns/b/dicom", Reason: ReasonDirectorIsGateway, Message: "the host 02:00:00:00:00:99"}},
+		"marks altered": {func(f *Facts) {
+			f.Marks, f.Unmarked = 0xff000000, map[Destination]bool{
+				{netip.AddrPortFrom(vip, 105), model.TCP}: true, {netip.AddrPortFrom(vip, 104), model.TCP}: true, {netip.AddrPortFrom(vip, 80), model.TCP}: true,
+			}
+		}, model.Finding{Key: "ns/b/dicom", Reason: ReasonMarksAltered, Message: "192.0.2.100:104|0x7|0xff000000"}},
 		"forwarding off": {func(f *Facts) { f.Forwarding = false },
 			model.Finding{Key: "ns/b/nat", Reason: ReasonForwardingOff, Message: "net.ipv4.ip_forward=1"}},
 		"strict source check": {func(f *Facts) { f.Interfaces[0].RPFilter = 1 },

@@ -24,11 +24,14 @@ const icmpEcho = 8
 // echoTimeout is how long a server of the same segment may take to answer.
 const echoTimeout = 500 * time.Millisecond
 
-// packetSizes are tried in turn after the interface's own: jumbo, Ethernet, common tunnels, the
-// least that every host must take (RFC 791).
-func packetSizes(largest int) []int {
-	sizes := []int{largest}
-	for _, size := range []int{8000, 1500, 1450, 1400, 1280, 576} {
+// leastSize is the packet that every host must take (RFC 791). Who does not answer it answers none:
+// it is behind a firewall.
+const leastSize = 576
+
+// smallerSizes are tried in turn: jumbo, Ethernet, common tunnels, and the least.
+func smallerSizes(largest int) []int {
+	var sizes []int
+	for _, size := range []int{8000, 1500, 1450, 1400, 1280, leastSize} {
 		if size < largest {
 			sizes = append(sizes, size)
 		}
@@ -37,15 +40,20 @@ func packetSizes(largest int) []int {
 }
 
 // largestAnswered is the largest packet that a server of the same segment answers without
-// fragments, in bytes with its headers; 0: it answers none.
-func largestAnswered(ctx context.Context, server netip.Addr, largest int) (int, error) {
-	for _, size := range packetSizes(largest) {
-		answered, err := echo(ctx, server, size)
-		if err != nil {
+// fragments, in bytes with its headers; 0: it answers none. One lost packet does not count.
+func largestAnswered(ctx context.Context, largest int, ask func(context.Context, int) (bool, error)) (int, error) {
+	for _, size := range []int{largest, leastSize, largest} {
+		answered, err := ask(ctx, size)
+		switch {
+		case err != nil || !answered && size == leastSize:
 			return 0, err
+		case answered && size == largest:
+			return largest, nil
 		}
-		if answered {
-			return size, nil
+	}
+	for _, size := range smallerSizes(largest) {
+		if answered, err := ask(ctx, size); err != nil || answered {
+			return size, err
 		}
 	}
 	return 0, nil

@@ -8,8 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// flagLRO is ETH_FLAG_LRO (linux/ethtool.h).
-const flagLRO = 1 << 15
+// FlagLRO is ETH_FLAG_LRO (linux/ethtool.h): large receive offload is on.
+const FlagLRO = 1 << 15
 
 // ethtoolValue is struct ethtool_value.
 type ethtoolValue struct{ cmd, data uint32 }
@@ -21,26 +21,25 @@ type ifreqData struct {
 	_    [16]byte
 }
 
-// mergesReceived tells whether an interface has large receive offload on. An interface whose
-// driver knows nothing of flags has not.
-func mergesReceived(name string) (bool, error) {
+// driverFlags asks the driver of an interface; one that knows nothing of flags has none.
+func driverFlags(name string) (uint32, error) {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
-		return false, fmt.Errorf("open a socket: %w", err)
+		return 0, fmt.Errorf("open a socket: %w", err)
 	}
 	defer func() { _ = unix.Close(fd) }()
 	value := ethtoolValue{cmd: unix.ETHTOOL_GFLAGS}
 	request := ifreqData{data: unsafe.Pointer(&value)}
 	if len(name) >= unix.IFNAMSIZ {
-		return false, fmt.Errorf("interface name %q is too long", name)
+		return 0, fmt.Errorf("interface name %q is too long", name)
 	}
 	copy(request.name[:], name)
 	_, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), unix.SIOCETHTOOL, uintptr(unsafe.Pointer(&request)))
 	if errors.Is(errno, unix.EOPNOTSUPP) {
-		return false, nil
+		return 0, nil
 	}
 	if errno != 0 {
-		return false, fmt.Errorf("ask %s for its offloads: %w", name, errno)
+		return 0, fmt.Errorf("ask %s for its offloads: %w", name, errno)
 	}
-	return value.data&flagLRO != 0, nil
+	return value.data, nil
 }

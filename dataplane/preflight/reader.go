@@ -17,6 +17,9 @@ import (
 type Host struct {
 	// Procfs is where proc is mounted; empty: /proc.
 	Procfs string
+	// Flags returns the flags of an interface (ETHTOOL_GFLAGS, linux/ethtool.h); nil: its driver is
+	// asked.
+	Flags func(name string) (uint32, error)
 }
 
 func (h Host) procfs() string {
@@ -30,8 +33,12 @@ func (h Host) procfs() string {
 func (h Host) Interface(i Interface) (Interface, error) {
 	all, errAll := h.sysctl("net/ipv4/conf/all/rp_filter")
 	own, errOwn := h.sysctl("net/ipv4/conf/" + i.Name + "/rp_filter")
-	lro, errLRO := mergesReceived(i.Name)
-	i.RPFilter, i.LRO = max(all, own), lro
+	read := h.Flags
+	if read == nil {
+		read = driverFlags
+	}
+	flags, errLRO := read(i.Name)
+	i.RPFilter, i.LRO = max(all, own), flags&FlagLRO != 0
 	return i, errors.Join(errAll, errOwn, errLRO)
 }
 
@@ -87,5 +94,5 @@ func (Host) MTU(ctx context.Context, server netip.Addr, largest int) (int, error
 	if !server.Is4() {
 		return 0, nil
 	}
-	return largestAnswered(ctx, server, largest)
+	return largestAnswered(ctx, largest, func(ctx context.Context, size int) (bool, error) { return echo(ctx, server, size) })
 }

@@ -5,7 +5,6 @@ const (
 	ReasonServerAnswersARP    = "ServerAnswersARP"
 	ReasonAddressOwnedByOther = "AddressOwnedByOther"
 	ReasonServerWithoutVIP    = "ServerWithoutVIP"
-	ReasonUsedByService       = "UsedByService"
 	ReasonMTUMismatch         = "MTUMismatch"
 	ReasonStrictSourceCheck   = "StrictSourceCheck"
 	ReasonDirectorIsGateway   = "DirectorIsGateway"

@@ -57,6 +57,7 @@ func (s *scope) programmed() metav1.Condition {
 
 func (s *scope) networkSound() metav1.Condition {
 	return s.decide(v1alpha1.ConditionNetworkSound,
+		usedInCluster,
 		directorElsewhere,
 		noDirectorToAsk,
 		nobodyHeard,
@@ -66,6 +67,42 @@ func (s *scope) networkSound() metav1.Condition {
 			return unknown(v1alpha1.ReasonPending, "No director has looked at its network yet.")
 		},
 	)
+}
+
+// usedInCluster: an address has a second owner in the cluster. What directors found beside that is
+// told as well.
+func usedInCluster(s *scope) *verdict {
+	if len(s.Users) == 0 {
+		return nil
+	}
+	var says []string
+	for _, u := range s.Users[:min(len(s.Users), mostUsers)] {
+		says = append(says, s.use(u))
+	}
+	if more := reported(v1alpha1.ConditionNetworkSound, metav1.ConditionFalse)(s); more != nil {
+		says = append(says, more.message)
+	}
+	return no(v1alpha1.ReasonUsedInCluster, "%s", strings.Join(says, " "))
+}
+
+// mostUsers bounds a message.
+const mostUsers = 4
+
+func (s *scope) use(u User) string {
+	address := u.VirtualIP
+	for _, v := range s.spec.VirtualIPs {
+		if v.Name == u.VirtualIP {
+			address = fmt.Sprintf("%s (spec.virtualIPs name %s)", v.Address, v.Name)
+		}
+	}
+	if u.Service != "" {
+		namespace, name, _ := strings.Cut(u.Service, "/")
+		return fmt.Sprintf("The virtual IP %s is also an address of the Service %s, so two programs answer for it (kube-proxy, MetalLB, kube-vip or a cloud's load balancer beside the director). "+
+			"Take it from the Service (kubectl edit service --namespace %s %s), or choose another virtual IP.", address, u.Service, namespace, name)
+	}
+	namespace, name, _ := strings.Cut(u.Pool, "/")
+	return fmt.Sprintf("The virtual IP %s is in MetalLB's address pool %s (%s), so a Service may get it at any time. "+
+		"Take it out of the pool (kubectl edit ipaddresspools.metallb.io --namespace %s %s), or choose another virtual IP.", address, u.Pool, u.Range, namespace, name)
 }
 
 func refusedAcrossBalancers(s *scope) *verdict {

@@ -29,8 +29,20 @@ type Input struct {
 	// Leases say for each node until when its agent counts as alive. A node without an entry
 	// never had a Lease.
 	Leases map[string]time.Time
+	// Users say who else in the cluster has a virtual IP, or may get it at any time.
+	Users []User
 	// Now is the time of the decision.
 	Now time.Time
+}
+
+// User is somebody in the cluster who has a virtual IP, or may get it at any time.
+type User struct {
+	// VirtualIP is the name in spec.virtualIPs.
+	VirtualIP string
+	// Service is namespace/name of a Service that has the address; empty: Pool says it.
+	Service string
+	// Pool is namespace/name of an IPAddressPool of MetalLB that has the address in Range.
+	Pool, Range string
 }
 
 // Fold computes the whole status. All known conditions are there from the first visit on. The

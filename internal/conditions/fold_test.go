@@ -316,6 +316,37 @@ func TestFindingsOfADirector(t *testing.T) {
 	}
 }
 
+func TestSecondOwnersInTheCluster(t *testing.T) {
+	broken := condition(v1alpha1.ConditionNetworkSound, isFalse, "ServerAnswersARP", "Server pacs-a answers.")
+	for name, tc := range map[string]struct {
+		users    []conditions.User
+		reported []metav1.Condition
+		says     []string
+	}{
+		"Service": {[]conditions.User{{VirtualIP: "main", Service: "web/portal"}}, nil,
+			[]string{"192.0.2.100 (spec.virtualIPs name main)", "Service web/portal", "kubectl edit service --namespace web portal"}},
+		"pool": {[]conditions.User{{VirtualIP: "main", Pool: "metallb-system/pacs", Range: "192.0.2.96/28"}}, nil,
+			[]string{"192.0.2.100", "metallb-system/pacs (192.0.2.96/28)", "kubectl edit ipaddresspools.metallb.io --namespace metallb-system pacs"}},
+		"beside what a director found": {[]conditions.User{{VirtualIP: "main", Service: "web/portal"}}, []metav1.Condition{broken},
+			[]string{"web/portal", "Director node-1: Server pacs-a answers."}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			in := working()
+			in.Users = tc.users
+			in.Reports[0].Status.Conditions = append(in.Reports[0].Status.Conditions, tc.reported...)
+			c := meta.FindStatusCondition(conditions.Fold(in).Conditions, v1alpha1.ConditionNetworkSound)
+			if c.Status != isFalse || c.Reason != v1alpha1.ReasonUsedInCluster {
+				t.Errorf("got %+v", c)
+			}
+			for _, part := range tc.says {
+				if !strings.Contains(c.Message, part) {
+					t.Errorf("%q does not say %q", c.Message, part)
+				}
+			}
+		})
+	}
+}
+
 // TestFoldIsAlwaysWholeAndStable holds for every case: all conditions are there and speak of this
 // generation, and folding again from the result changes nothing.
 func TestFoldIsAlwaysWholeAndStable(t *testing.T) {

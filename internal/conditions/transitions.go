@@ -35,12 +35,15 @@ type Transition struct {
 	Note string
 }
 
-// Transitions are the changes of readiness and of server health from one status to the next.
+// Transitions are the changes of readiness, of what is found on the network, and of server health from one status to the next.
 // Seeing something for the first time is an event only when the news is final: Ready, stuck or
 // down.
 func Transitions(before, after v1alpha1.TruePACSBalancerStatus) []Transition {
 	var out []Transition
 	if t := readiness(before, after); t != nil {
+		out = append(out, *t)
+	}
+	if t := network(before, after); t != nil {
 		out = append(out, *t)
 	}
 	return append(out, serverChanges(newTally(before.VirtualServices), newTally(after.VirtualServices))...)
@@ -56,6 +59,22 @@ func readiness(before, after v1alpha1.TruePACSBalancerStatus) *Transition {
 		return nil
 	}
 	return &Transition{Warning: now.Status != metav1.ConditionTrue, Reason: now.Reason, Note: Note(now.Message)}
+}
+
+// network: something was found, something else, or nothing any more.
+func network(before, after v1alpha1.TruePACSBalancerStatus) *Transition {
+	old := meta.FindStatusCondition(before.Conditions, v1alpha1.ConditionNetworkSound)
+	now := meta.FindStatusCondition(after.Conditions, v1alpha1.ConditionNetworkSound)
+	was := old != nil && old.Status == metav1.ConditionFalse
+	switch {
+	case now == nil, now.Status == metav1.ConditionUnknown, was && now.Status == metav1.ConditionFalse && old.Reason == now.Reason:
+		return nil
+	case now.Status == metav1.ConditionFalse && now.Reason != v1alpha1.ReasonNoDirector:
+		return &Transition{Warning: true, Reason: now.Reason, Note: Note(now.Message)}
+	case was && old.Reason != v1alpha1.ReasonNoDirector:
+		return &Transition{Reason: now.Reason, Note: Note(now.Message)}
+	}
+	return nil
 }
 
 func serverChanges(before, after tally) []Transition {

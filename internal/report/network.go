@@ -17,6 +17,10 @@ const mostFindings = 8
 // networkSound tells what the survey found that concerns this balancer. Advice alone leaves the
 // condition true, in words.
 func (in Input) networkSound() metav1.Condition {
+	if in.Observed.Findings == nil {
+		return conditions.New(v1alpha1.ConditionNetworkSound, metav1.ConditionUnknown, v1alpha1.ReasonPending,
+			"The director has not looked at its network yet; it does within seconds.")
+	}
 	status, reason := metav1.ConditionTrue, v1alpha1.ReasonSound
 	var says []string
 	for _, f := range in.Observed.Findings {

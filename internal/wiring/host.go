@@ -94,6 +94,7 @@ func join(o Options) (*Host, error) {
 	if err != nil {
 		return nil, err
 	}
+	filter := nft.New(nft.Config{Kernel: nft.Netfilter{}})
 	announcer := announce.New(announce.Config{Network: announce.Sockets{}, Log: o.Log})
 	h.closer = announcer.Close
 	h.Keeper = keeper.NewServer(keeper.ServerConfig{
@@ -110,16 +111,19 @@ func join(o Options) (*Host, error) {
 					Boot: realserver.Rtnetlink{}.Boot(), Log: o.Log,
 				}),
 			},
-			PacketFilter: packetFilter{nft.New(nft.Config{Kernel: nft.Netfilter{}}), h.netif},
+			PacketFilter: packetFilter{filter, h.netif},
 			Addresses:    h.netif,
 			Announcer:    announcer,
 			RealServer: realserver.New(realserver.Config{
 				Kernel: netif.Rtnetlink{}, Sysctls: realserver.Rtnetlink{}, Tunnels: realserver.Rtnetlink{},
 				RecordPath: filepath.Join(o.StateDir, "realserver.json"), Log: o.Log,
 			}),
-			Proxy:    feeder{h.Keeper},
-			Checker:  checker,
-			Surveyor: surveyor{netif: h.netif, ipvs: h.ipvs, prober: announce.Prober{Network: announce.Sockets{}}, replies: &preflight.Replies{}},
+			Proxy:   feeder{h.Keeper},
+			Checker: checker,
+			Surveyor: &surveyor{
+				netif: h.netif, ipvs: h.ipvs, nft: filter, marks: o.Marks,
+				prober: announce.Prober{Network: announce.Sockets{}}, replies: &preflight.Replies{},
+			},
 		},
 		OnChange: o.OnChange,
 	})
