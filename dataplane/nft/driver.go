@@ -1,9 +1,11 @@
 package nft
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"syscall"
 
@@ -23,6 +25,8 @@ type Kernel interface {
 	// Counters returns what the rules of the table have counted since it was made; zeroes if
 	// there is none.
 	Counters(ctx context.Context, name string) (Counters, error)
+	// Ports returns what the destinations of the table have counted; nothing if there is none.
+	Ports(ctx context.Context, name string) ([]PortCounter, error)
 	// Apply carries out a transaction as a whole or not at all.
 	Apply(ctx context.Context, name string, t Transaction) error
 }
@@ -111,6 +115,19 @@ func (d *Driver) Counters(ctx context.Context) (Counters, error) {
 		return Counters{}, fmt.Errorf("read counters of table inet %s: %w", d.table, err)
 	}
 	return counters, nil
+}
+
+// Ports returns what came to each port of the services, by address, protocol and port.
+func (d *Driver) Ports(ctx context.Context) ([]PortCounter, error) {
+	all, err := d.kernel.Ports(ctx, d.table)
+	if err != nil {
+		_, err = explain(err)
+		return nil, fmt.Errorf("read counters of ports in table inet %s: %w", d.table, err)
+	}
+	slices.SortFunc(all, func(a, b PortCounter) int {
+		return cmp.Or(a.Address.Compare(b.Address), cmp.Compare(a.Protocol, b.Protocol), cmp.Compare(a.First, b.First))
+	})
+	return all, nil
 }
 
 // converge tries twice: the table may change between reading and writing.

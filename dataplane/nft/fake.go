@@ -15,6 +15,8 @@ type Fake struct {
 	Refuse func(name string, t Transaction) error
 	// Counted is what Counters returns.
 	Counted Counters
+	// CountedPorts is what Ports returns.
+	CountedPorts []PortCounter
 
 	mu     sync.Mutex
 	tables map[string]fakeTable
@@ -84,6 +86,11 @@ func (f *Fake) Read(_ context.Context, name string, shape Shape) (*Table, error)
 
 // Counters implements Kernel.
 func (f *Fake) Counters(context.Context, string) (Counters, error) { return f.Counted, nil }
+
+// Ports implements Kernel.
+func (f *Fake) Ports(context.Context, string) ([]PortCounter, error) {
+	return slices.Clone(f.CountedPorts), nil
+}
 
 // Apply implements Kernel.
 func (f *Fake) Apply(_ context.Context, name string, t Transaction) error {

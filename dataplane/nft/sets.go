@@ -59,6 +59,7 @@ type setSpec struct {
 	interval bool // keys are ranges, looked up by the pipapo algorithm
 	timeout  bool // elements may vanish by themselves
 	dynamic  bool // packets add the elements
+	counted  bool // each element counts the packets that it matches
 }
 
 // spec is the set of the nftables library.
@@ -72,7 +73,7 @@ func (s setSpec) spec(table *nftables.Table) (*nftables.Set, error) {
 	}
 	set := &nftables.Set{
 		Table: table, Name: s.name, KeyType: key, Interval: s.interval, Concatenation: s.interval,
-		HasTimeout: s.timeout, Dynamic: s.dynamic,
+		HasTimeout: s.timeout, Dynamic: s.dynamic, Counter: s.counted,
 	}
 	if s.value != nil {
 		set.IsMap, set.DataType = true, *s.value
@@ -136,8 +137,8 @@ func flowTypes(f family) []nftables.SetDatatype {
 
 func directorSets(f family) []setSpec {
 	return []setSpec{
-		{name: setServices + f.suffix, key: destinationTypes(f), value: &nftables.TypeMark},
-		{name: setRanges + f.suffix, key: destinationTypes(f), value: &nftables.TypeMark, interval: true},
+		{name: setServices + f.suffix, key: destinationTypes(f), value: &nftables.TypeMark, counted: true},
+		{name: setRanges + f.suffix, key: destinationTypes(f), value: &nftables.TypeMark, interval: true, counted: true},
 		{name: setUntracked + f.suffix, key: destinationTypes(f)},
 		{name: setUntrackedRanges + f.suffix, key: destinationTypes(f), interval: true},
 		{name: setResets + f.suffix, key: flowTypes(f), timeout: true},

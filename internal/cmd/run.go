@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/truepacs/balancer/internal/host"
+	"github.com/truepacs/balancer/internal/metrics"
 	"github.com/truepacs/balancer/internal/version"
 )
 
@@ -39,5 +40,6 @@ again. To give everything back: truepacs uninstall.`,
 	c.Flags().StringVar(&o.RunDir, "run-dir", defaultRunDir, "lock, sockets and keys; on tmpfs")
 	c.Flags().StringVar(&o.StateDir, "state-dir", "/var/lib/truepacs", "what is remembered over reboots")
 	c.Flags().StringVar(&o.SysctlDir, "sysctl-dir", "/proc/sys/net", "where /proc/sys/net can be written")
+	metrics.AddFlag(c.Flags(), &o.MetricsAddress)
 	return c
 }

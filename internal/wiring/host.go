@@ -18,6 +18,7 @@ import (
 	"github.com/truepacs/balancer/dataplane/netif"
 	"github.com/truepacs/balancer/dataplane/nft"
 	"github.com/truepacs/balancer/dataplane/realserver"
+	"github.com/truepacs/balancer/internal/inspect"
 	"github.com/truepacs/balancer/internal/node"
 	"github.com/truepacs/balancer/internal/translate"
 	"github.com/truepacs/balancer/internal/turns"
@@ -47,6 +48,7 @@ type Host struct {
 	Keeper *keeper.Server
 	ipvs   *ipvs.Driver
 	netif  *netif.Driver
+	nft    *nft.Driver
 	closer func() error
 	log    logr.Logger
 	runDir string
@@ -88,6 +90,7 @@ func join(o Options) *Host {
 		SysctlDir: filepath.Join(o.SysctlDir, "ipv4", "vs"),
 	})
 	h.netif = netif.New(netif.Rtnetlink{})
+	h.nft = nft.New(nft.Config{Kernel: nft.Netfilter{}})
 	announcer := announce.New(announce.Config{Network: announce.Sockets{}, Log: o.Log})
 	h.closer = announcer.Close
 	h.Keeper = keeper.NewServer(keeper.ServerConfig{
@@ -98,7 +101,7 @@ func join(o Options) *Host {
 		Store: &agent.Store{Dir: o.StateDir, SecretDir: o.RunDir},
 		Drivers: agent.Drivers{
 			VirtualServer: &virtualServer{Driver: h.ipvs},
-			PacketFilter:  packetFilter{nft.New(nft.Config{Kernel: nft.Netfilter{}})},
+			PacketFilter:  packetFilter{h.nft},
 			Addresses:     h.netif,
 			Announcer:     announcer,
 			RealServer: realserver.New(realserver.Config{
@@ -112,6 +115,11 @@ func join(o Options) *Host {
 		OnChange: o.OnChange,
 	})
 	return h
+}
+
+// Inspect returns what answers questions about the host's traffic.
+func (h *Host) Inspect() *inspect.Source {
+	return &inspect.Source{Observed: h.Agent.Observed, VirtualServer: h.ipvs, PacketFilter: h.nft}
 }
 
 // SocketPath is the unix socket at which a proxy finds its agent.
