@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/pflag"
 	"k8s.io/client-go/rest"
 
+	"github.com/truepacs/balancer/internal/metrics"
 	"github.com/truepacs/balancer/internal/translate"
 )
 
@@ -28,6 +29,8 @@ type Options struct {
 	MarkRange string
 	// Version is this program's.
 	Version string
+	// MetricsAddress is where metrics are served; empty or 0: nowhere.
+	MetricsAddress string
 	// Config reaches the API server; nil: the pod's service account, or KUBECONFIG.
 	Config *rest.Config
 	Log    logr.Logger
@@ -41,6 +44,7 @@ func (o *Options) AddFlags(fs *pflag.FlagSet) {
 	fs.StringVar(&o.StateDir, "state-dir", "/var/lib/truepacs", "what is remembered over reboots")
 	fs.StringVar(&o.SysctlDir, "sysctl-dir", "/proc/sys/net", "where the host's /proc/sys/net can be written")
 	fs.StringVar(&o.ChecksDir, "checks-dir", "", "directory with the programs of health checks of type External; empty: they are off")
+	metrics.AddFlag(fs, &o.MetricsAddress)
 	marks := translate.DefaultMarks()
 	fs.StringVar(&o.MarkRange, "mark-range", fmt.Sprintf("%d-%d", marks.Base, marks.Base|(1<<marks.Bits-1)), "firewall marks that are ours, FIRST-LAST")
 }

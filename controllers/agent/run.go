@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"net/netip"
 	"net/url"
 	"time"
@@ -15,6 +16,8 @@ import (
 	"github.com/truepacs/balancer/controllers"
 	dataplane "github.com/truepacs/balancer/dataplane/agent"
 	"github.com/truepacs/balancer/internal/heartbeat"
+	"github.com/truepacs/balancer/internal/inspect"
+	"github.com/truepacs/balancer/internal/metrics"
 	"github.com/truepacs/balancer/internal/node"
 	"github.com/truepacs/balancer/internal/translate"
 	"github.com/truepacs/balancer/internal/wiring"
@@ -39,7 +42,18 @@ func Run(ctx context.Context, o Options) error {
 	o.Log.Info("this agent acts on the host", "node", o.Node, "version", o.Version)
 	r.restore()
 	go r.serveAPI(ctx)
+	go metrics.Run(ctx, o.Log, o.MetricsAddress, r.host.Inspect())
+	go r.answer(ctx)
 	return r.host.Run(ctx)
+}
+
+// answer answers the administrator's commands. Without that the agent goes on all the same.
+func (r *runner) answer(ctx context.Context) {
+	mux := http.NewServeMux()
+	r.host.Inspect().Register(mux)
+	if err := inspect.Serve(ctx, r.options.RunDir, mux); err != nil && ctx.Err() == nil {
+		r.log.Error(err, "the commands explain, connections and stats get no answer on this host")
+	}
 }
 
 // stopped makes no error of being told to stop.

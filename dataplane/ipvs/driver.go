@@ -46,6 +46,8 @@ type Driver struct {
 	refused []error // what of the wishes cannot be
 	memory  memory
 	settled bool // the last Set left nothing to be written
+
+	lastWeights lastWeights
 }
 
 // New returns a driver.
@@ -56,7 +58,7 @@ func New(config Config) *Driver {
 	if config.SysctlDir == "" {
 		config.SysctlDir = DefaultSysctlDir
 	}
-	return &Driver{config: config}
+	return &Driver{config: config, lastWeights: lastWeights{}}
 }
 
 // Set makes the kernel run all these services and, of our range of marks, no others. Everything is

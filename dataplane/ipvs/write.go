@@ -126,6 +126,7 @@ func (d *Driver) apply(ctx context.Context, changes []genl.Change, o *outcome) {
 		c := &changes[i]
 		if err == nil || gone(c, err) {
 			note(d.memory.known, c)
+			d.lastWeights.note(c)
 			continue
 		}
 		id := c.Service.ServiceID

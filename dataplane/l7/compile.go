@@ -67,7 +67,7 @@ func (c *compiler) service(l model.Listener) (*service, error) {
 	if s.tls, err = c.tls(l); err != nil {
 		return nil, err
 	}
-	s.fallback = route{name: "default", backend: c.backend(l, l.Pool)}
+	s.fallback = route{name: defaultRoute, backend: c.backend(l, l.Pool)}
 	s.cookie = s.fallback.backend.cookie
 	for _, r := range l.Routes {
 		s.routes = append(s.routes, c.route(l, r))
@@ -85,9 +85,7 @@ func (c *compiler) tls(l model.Listener) (*tls.Config, error) {
 
 func (c *compiler) route(l model.Listener, m model.Route) route {
 	r := route{name: m.Name, backend: c.backend(l, m.Pool), set: slices.Clone(m.SetRequestHeaders), remove: slices.Clone(m.RemoveRequestHeaders)}
-	for _, p := range m.PathPrefixes {
-		r.prefixes = append(r.prefixes, strings.TrimSuffix(p, "/"))
-	}
+	r.prefixes = prefixesOf(m)
 	if m.RewritePrefix != nil {
 		to := strings.TrimSuffix(*m.RewritePrefix, "/")
 		r.rewrite = &to

@@ -23,8 +23,12 @@ const (
 	networkOrder = 2
 )
 
-// setFieldLength is NFTA_SET_FIELD_LEN of linux/netfilter/nf_tables.h.
-const setFieldLength = 1
+// Of linux/netfilter/nf_tables.h: NFTA_SET_FIELD_LEN, and NFTA_SET_EXPR, an expression that the kernel
+// gives to each element of a set.
+const (
+	setFieldLength = 1
+	setExpression  = 17
+)
 
 // batch collects the messages of one transaction (linux/netfilter/nf_tables.h). The library
 // writes too, but cannot note the byte order of a map's values and puts all elements into one
@@ -141,6 +145,9 @@ func (b *batch) set(s setSpec, id uint32) {
 		}
 		nested(e, unix.NFTA_SET_DESC, func(e *netlink.AttributeEncoder) { describe(e, s, set) })
 		e.Bytes(unix.NFTA_SET_USERDATA, s.notes())
+		if s.counted {
+			nested(e, setExpression, func(e *netlink.AttributeEncoder) { e.String(unix.NFTA_EXPR_NAME, "counter") })
+		}
 	})
 }
 

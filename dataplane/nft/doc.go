@@ -6,8 +6,8 @@
 //
 //	table inet truepacs {
 //		# director
-//		map services4 { type ipv4_addr . inet_proto . inet_service : mark; }                   # a hash
-//		map ranges4 { type ipv4_addr . inet_proto . inet_service : mark; flags interval; }
+//		map services4 { type ipv4_addr . inet_proto . inet_service : mark; counter; }          # a hash
+//		map ranges4 { type ipv4_addr . inet_proto . inet_service : mark; flags interval; counter; }
 //		chain raw { type filter hook prerouting priority raw;
 //			ip daddr . meta l4proto . th dport @untracked4 notrack
 //			ip saddr . meta l4proto . th sport @untracked4 update @through4 { ip saddr . ether saddr . ip daddr timeout 4s } }
@@ -60,6 +60,9 @@
 // that this host itself sends do not pass prerouting and are not marked. Single ports are in a
 // hash, however many services there are; only packets that it does not know are looked up among
 // the ranges.
+//
+// Each element of the two maps counts the packets that it marks: that is what came to a port. The
+// counters are 64 bits wide and begin anew when their element is added, or the table is rebuilt.
 //
 // # Connection tracking
 //

@@ -1,11 +1,13 @@
 package nft
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"syscall"
 
@@ -27,6 +29,8 @@ type Kernel interface {
 	Counters(ctx context.Context, name string) (Counters, error)
 	// Seen returns what packets have shown in the last seconds; nothing if there is no table.
 	Seen(ctx context.Context, name string) (Seen, error)
+	// Ports returns what the destinations of the table have counted; nothing if there is none.
+	Ports(ctx context.Context, name string) ([]PortCounter, error)
 	// Apply carries out a transaction as a whole or not at all.
 	Apply(ctx context.Context, name string, t Transaction) error
 }
@@ -150,6 +154,19 @@ func (d *Driver) Seen(ctx context.Context) (Seen, error) {
 		return Seen{}, fmt.Errorf("read what packets showed in table inet %s: %w", d.table, err)
 	}
 	return seen, nil
+}
+
+// Ports returns what came to each port of the services, by address, protocol and port.
+func (d *Driver) Ports(ctx context.Context) ([]PortCounter, error) {
+	all, err := d.kernel.Ports(ctx, d.table)
+	if err != nil {
+		_, err = explain(err)
+		return nil, fmt.Errorf("read counters of ports in table inet %s: %w", d.table, err)
+	}
+	slices.SortFunc(all, func(a, b PortCounter) int {
+		return cmp.Or(a.Address.Compare(b.Address), cmp.Compare(a.Protocol, b.Protocol), cmp.Compare(a.First, b.First))
+	})
+	return all, nil
 }
 
 // converge tries twice: the table may change between reading and writing.

@@ -17,6 +17,8 @@ type Fake struct {
 	Counted Counters
 	// Noticed is what Seen returns.
 	Noticed Seen
+	// CountedPorts is what Ports returns.
+	CountedPorts []PortCounter
 
 	mu     sync.Mutex
 	tables map[string]fakeTable
@@ -89,6 +91,11 @@ func (f *Fake) Counters(context.Context, string) (Counters, error) { return f.Co
 
 // Seen implements Kernel.
 func (f *Fake) Seen(context.Context, string) (Seen, error) { return f.Noticed, nil }
+
+// Ports implements Kernel.
+func (f *Fake) Ports(context.Context, string) ([]PortCounter, error) {
+	return slices.Clone(f.CountedPorts), nil
+}
 
 // Apply implements Kernel.
 func (f *Fake) Apply(_ context.Context, name string, t Transaction) error {

@@ -119,6 +119,32 @@ func TestEveryAlterationIsNoticed(t *testing.T) {
 	}
 }
 
+// TestTableOfAVersionThatDidNotCount: it is made anew, once.
+func TestTableOfAVersionThatDidNotCount(t *testing.T) {
+	k := realKernel(t)
+	mustDo(t, k, everything())
+	before := listed(t)
+	without := regexp.MustCompile(` counter packets \d+ bytes \d+ :`).ReplaceAllString(
+		strings.ReplaceAll(netnstest.Run(t, "nft", "list", "table", "inet", "truepacs"), "\t\tcounter\n", ""), " :")
+	saved := filepath.Join(t.TempDir(), "saved")
+	if err := os.WriteFile(saved, []byte("delete table inet truepacs\n"+without), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	netnstest.Run(t, "nft", "-f", saved)
+	for range 2 {
+		k.writes = 0
+		mustDo(t, k, everything())
+	}
+	k.wantWrites(t, 0)
+	if diff := cmp.Diff(before, listed(t)); diff != "" {
+		t.Errorf("after the repair (-want +got):\n%s", diff)
+	}
+	counted, err := nft.New(nft.Config{Kernel: k}).Ports(t.Context())
+	if err != nil || len(counted) == 0 {
+		t.Errorf("ports that count: %v, %v", counted, err)
+	}
+}
+
 // TestPacketsDoNotAlterTheTable: counters and awaited answers are the kernel's.
 func TestPacketsDoNotAlterTheTable(t *testing.T) {
 	k := realKernel(t)

@@ -140,6 +140,9 @@ func parseElement(s *nftables.Set, e nftables.SetElement) *Element {
 	if s.Interval {
 		end = s.KeyType.Bytes
 	}
+	if s.Counter && e.Counter == nil { // a version before made the table
+		return nil
+	}
 	if uint32(len(e.Key)) != s.KeyType.Bytes || uint32(len(e.KeyEnd)) != end || uint32(len(e.Val)) != s.DataType.Bytes {
 		return nil
 	}

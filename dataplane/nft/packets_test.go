@@ -2,6 +2,7 @@ package nft_test
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
 	"slices"
@@ -68,6 +69,23 @@ func TestPacketsGetTheirMarks(t *testing.T) {
 	out := netnstest.Run(t, "nft", "list", "table", "inet", "witness")
 	if got := strings.Count(out, "packets 1 "); got != len(kinds) {
 		t.Errorf("%d of %d kinds of packets have their marks:\n%s", got, len(kinds), out)
+	}
+	counted, err := nft.New(nft.Config{Kernel: k}).Ports(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]uint64{}
+	for _, p := range counted {
+		if p.Packets > 0 && p.Bytes >= 20*p.Packets {
+			got[fmt.Sprintf("%s %s %d-%d %#x", p.Address, p.Protocol, p.First, p.Last, p.Mark)] = p.Packets
+		}
+	}
+	want := map[string]uint64{
+		vip4 + " TCP 104-104 0x54000001": 1, vip4 + " TCP 2000-3000 0x54000001": 2, vip4 + " TCP 4000-5000 0x54000001": 1,
+		"192.0.2.101 UDP 514-514 0x54000001": 1, vip6 + " UDP 104-104 0x54000001": 1, vip6 + " UDP 2000-3000 0x54000001": 1,
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("ports that have counted packets (-want +got):\n%s", diff)
 	}
 }
 

@@ -72,6 +72,7 @@ type setSpec struct {
 	interval bool   // keys are ranges, looked up by the pipapo algorithm
 	timeout  bool   // elements may vanish by themselves
 	dynamic  uint32 // packets add the elements, at most so many; 0: we do
+	counted  bool   // each element counts the packets that it matches
 }
 
 // spec is the set of the nftables library.
@@ -85,7 +86,7 @@ func (s setSpec) spec(table *nftables.Table) (*nftables.Set, error) {
 	}
 	set := &nftables.Set{
 		Table: table, Name: s.name, KeyType: key, Interval: s.interval, Concatenation: s.interval,
-		HasTimeout: s.timeout, Dynamic: s.dynamic > 0, Size: s.dynamic,
+		HasTimeout: s.timeout, Dynamic: s.dynamic > 0, Size: s.dynamic, Counter: s.counted,
 	}
 	if s.value != nil {
 		set.IsMap, set.DataType = true, *s.value
@@ -151,8 +152,8 @@ func flowTypes(f family) []nftables.SetDatatype {
 
 func directorSets(f family) []setSpec {
 	return []setSpec{
-		{name: setServices + f.suffix, key: destinationTypes(f), value: &nftables.TypeMark},
-		{name: setRanges + f.suffix, key: destinationTypes(f), value: &nftables.TypeMark, interval: true},
+		{name: setServices + f.suffix, key: destinationTypes(f), value: &nftables.TypeMark, counted: true},
+		{name: setRanges + f.suffix, key: destinationTypes(f), value: &nftables.TypeMark, interval: true, counted: true},
 		{name: setUntracked + f.suffix, key: destinationTypes(f)},
 		{name: setUntrackedRanges + f.suffix, key: destinationTypes(f), interval: true},
 		{name: setResets + f.suffix, key: flowTypes(f), timeout: true},

@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/truepacs/balancer/internal/host"
+	"github.com/truepacs/balancer/internal/metrics"
 	"github.com/truepacs/balancer/internal/version"
 )
 
@@ -40,5 +41,6 @@ again. To give everything back: truepacs uninstall.`,
 	c.Flags().StringVar(&o.StateDir, "state-dir", "/var/lib/truepacs", "what is remembered over reboots")
 	c.Flags().StringVar(&o.SysctlDir, "sysctl-dir", "/proc/sys/net", "where /proc/sys/net can be written")
 	c.Flags().StringVar(&o.ChecksDir, "checks-dir", "", "directory with the programs of health checks of type External; empty: they are off")
+	metrics.AddFlag(c.Flags(), &o.MetricsAddress)
 	return c
 }

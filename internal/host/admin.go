@@ -6,40 +6,22 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"net"
 	"net/http"
-	"os"
-	"path/filepath"
-	"time"
+
+	"github.com/truepacs/balancer/internal/inspect"
 )
 
 // AdminPath is the unix socket for the administrator's commands.
-func AdminPath(runDir string) string { return filepath.Join(runDir, "admin.sock") }
+func AdminPath(runDir string) string { return inspect.SocketPath(runDir) }
 
 // serveAdmin answers the administrator's commands until ctx ends. Only root may connect.
 func (h *Host) serveAdmin(ctx context.Context) error {
-	path := AdminPath(h.options.RunDir)
-	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	l, err := net.Listen("unix", path)
-	if err != nil {
-		return fmt.Errorf("listen for commands: %w", err)
-	}
-	if err := os.Chmod(path, 0o600); err != nil {
-		return err
-	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /status", h.answerStatus)
 	mux.HandleFunc("POST /release", h.answerRelease)
-	server := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
-	stop := context.AfterFunc(ctx, func() { server.Close() })
-	defer stop()
-	if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-		return fmt.Errorf("answer commands: %w", err)
-	}
-	return nil
+	h.wiring.Inspect().Register(mux)
+	return inspect.Serve(ctx, h.options.RunDir, mux)
 }
 
 func (h *Host) answerStatus(w http.ResponseWriter, _ *http.Request) {

@@ -2,6 +2,6 @@
 // reads them again when they change, keeps a proxy process running, and answers the
 // administrator's commands on a unix socket.
 //
-// It may import internal/conditions, internal/manifest, internal/node, internal/translate and
+// It may import internal/conditions, internal/inspect, internal/manifest, internal/metrics, internal/node, internal/translate and
 // internal/wiring.
 package host

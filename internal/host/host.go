@@ -13,6 +13,7 @@ import (
 
 	"github.com/truepacs/balancer/dataplane/agent"
 	"github.com/truepacs/balancer/internal/manifest"
+	"github.com/truepacs/balancer/internal/metrics"
 	"github.com/truepacs/balancer/internal/node"
 	"github.com/truepacs/balancer/internal/schema"
 	"github.com/truepacs/balancer/internal/translate"
@@ -40,6 +41,8 @@ type Options struct {
 	ChecksDir string
 	// Version is this program's.
 	Version string
+	// MetricsAddress is where metrics are served; empty or 0: nowhere.
+	MetricsAddress string
 }
 
 // Host is a plain host under management. Make it with New.
@@ -96,6 +99,7 @@ func (h *Host) Run(ctx context.Context) error {
 	var adminErr error
 	wg.Go(func() { h.watch(ctx) })
 	wg.Go(func() { h.proxyProcess().run(ctx) })
+	wg.Go(func() { metrics.Run(ctx, h.log, h.options.MetricsAddress, h.wiring.Inspect()) })
 	wg.Go(func() {
 		if adminErr = h.serveAdmin(ctx); adminErr != nil {
 			h.done()

@@ -18,6 +18,7 @@ import (
 	"github.com/truepacs/balancer/dataplane/nft"
 	"github.com/truepacs/balancer/dataplane/preflight"
 	"github.com/truepacs/balancer/dataplane/realserver"
+	"github.com/truepacs/balancer/internal/inspect"
 	"github.com/truepacs/balancer/internal/node"
 	"github.com/truepacs/balancer/internal/translate"
 	"github.com/truepacs/balancer/internal/turns"
@@ -49,6 +50,7 @@ type Host struct {
 	Keeper *keeper.Server
 	ipvs   *ipvs.Driver
 	netif  *netif.Driver
+	nft    *nft.Driver
 	closer func() error
 	log    logr.Logger
 	runDir string
@@ -94,7 +96,7 @@ func join(o Options) (*Host, error) {
 	if err != nil {
 		return nil, err
 	}
-	filter := nft.New(nft.Config{Kernel: nft.Netfilter{}})
+	h.nft = nft.New(nft.Config{Kernel: nft.Netfilter{}})
 	announcer := announce.New(announce.Config{Network: announce.Sockets{}, Log: o.Log})
 	h.closer = announcer.Close
 	h.Keeper = keeper.NewServer(keeper.ServerConfig{
@@ -111,7 +113,7 @@ func join(o Options) (*Host, error) {
 					Boot: realserver.Rtnetlink{}.Boot(), Log: o.Log,
 				}),
 			},
-			PacketFilter: packetFilter{filter, h.netif},
+			PacketFilter: packetFilter{h.nft, h.netif},
 			Addresses:    h.netif,
 			Announcer:    announcer,
 			RealServer: realserver.New(realserver.Config{
@@ -121,13 +123,18 @@ func join(o Options) (*Host, error) {
 			Proxy:   feeder{h.Keeper},
 			Checker: checker,
 			Surveyor: &surveyor{
-				netif: h.netif, ipvs: h.ipvs, nft: filter, marks: o.Marks,
+				netif: h.netif, ipvs: h.ipvs, nft: h.nft, marks: o.Marks,
 				prober: announce.Prober{Network: announce.Sockets{}}, replies: &preflight.Replies{},
 			},
 		},
 		OnChange: o.OnChange,
 	})
 	return h, nil
+}
+
+// Inspect returns what answers questions about the host's traffic.
+func (h *Host) Inspect() *inspect.Source {
+	return &inspect.Source{Observed: h.Agent.Observed, VirtualServer: h.ipvs, PacketFilter: h.nft}
 }
 
 // SocketPath is the unix socket at which a proxy finds its agent.
