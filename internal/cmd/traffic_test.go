@@ -44,7 +44,7 @@ func director(t *testing.T) (runDir string) {
 	})
 	filter := &nft.Fake{CountedPorts: []nft.PortCounter{{Mark: 0x54000001, Address: vip, Protocol: model.TCP, First: 104, Last: 104, Packets: 71, Bytes: 710}}}
 	source := &inspect.Source{
-		Observed:      func() agent.Observed { return agent.Observed{Node: node} },
+		Observed:      func() agent.Observed { return agent.Observed{Revision: 1, Node: node} },
 		VirtualServer: driver, PacketFilter: nft.New(nft.Config{Kernel: filter}),
 	}
 	mux := http.NewServeMux()

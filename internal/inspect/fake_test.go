@@ -47,7 +47,7 @@ func newDirector(t *testing.T) *director {
 		t.Fatal(err)
 	}
 	d.source = &inspect.Source{
-		Observed:      func() agent.Observed { return agent.Observed{Node: d.node} },
+		Observed:      func() agent.Observed { return agent.Observed{Revision: 1, Node: d.node} },
 		VirtualServer: driver, PacketFilter: nft.New(nft.Config{Kernel: d.filter}),
 	}
 	return d

@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"go.uber.org/goleak"
 
+	"github.com/truepacs/balancer/dataplane/agent"
 	"github.com/truepacs/balancer/dataplane/explain"
 	"github.com/truepacs/balancer/dataplane/model"
 	"github.com/truepacs/balancer/internal/inspect"
@@ -56,6 +57,10 @@ func TestExplain(t *testing.T) {
 	q, _ := explain.Ask("192.0.2.50", "192.0.2.100:104", "", "")
 	if a, err := client.Explain(t.Context(), q); err != nil || a.Outcome != explain.OutcomeNotProgrammed {
 		t.Errorf("without the module: %+v, %v", a, err)
+	}
+	d.source.Observed = func() agent.Observed { return agent.Observed{} }
+	if _, err := client.Explain(t.Context(), q); err == nil || !strings.Contains(err.Error(), "ask again") {
+		t.Errorf("before the first pass: %v", err)
 	}
 }
 

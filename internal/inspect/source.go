@@ -39,9 +39,15 @@ var (
 	_ PacketFilter  = (*nft.Driver)(nil)
 )
 
+// errStarting is the answer before the agent's first pass.
+var errStarting = errors.New("the agent has just started and is still looking at this host: ask again in a few seconds")
+
 // Explain says what a client would get now.
 func (s *Source) Explain(ctx context.Context, q explain.Question) (explain.Answer, error) {
 	observed := s.Observed()
+	if observed.Revision == 0 {
+		return explain.Answer{}, errStarting
+	}
 	place := explain.Locate(&observed.Node, q.To, q.Protocol)
 	facts := explain.Facts{Node: &observed.Node, Refused: map[string]string{}, Verdicts: observed.Verdicts}
 	for key, refused := range observed.Refused {

@@ -19,7 +19,7 @@ import (
 // Associations at a time, and objects of each.
 const (
 	associations = 50
-	objects      = 40
+	objects      = 60
 )
 
 // TestDrainLetsAssociationsEnd drains a server while fifty modalities send, each with at least half of
@@ -125,11 +125,11 @@ func (w *world) back(t *testing.T, some []pacs.Instance) int {
 	return n
 }
 
-// send starts all associations, ten at a time, and stops each once its first objects are stored: none
+// send starts all associations, five at a time, and stops each once its first objects are stored: none
 // may have sent half. It returns when all stand.
 func (w *world) send(t *testing.T, sent []pacs.Series) (senders []*pacs.Sending) {
 	t.Helper()
-	for some := range slices.Chunk(sent, 10) {
+	for some := range slices.Chunk(sent, 5) {
 		begun := make([]*pacs.Sending, len(some))
 		for i, s := range some {
 			var err error
@@ -153,7 +153,7 @@ func (w *world) send(t *testing.T, sent []pacs.Series) (senders []*pacs.Sending)
 
 // slice is how long associations may run at a time until each has begun: too short for half of the
 // objects.
-const slice = 50 * time.Millisecond
+const slice = 15 * time.Millisecond
 
 // stop lets associations run slice by slice until an object of each is stored.
 func (w *world) stop(t *testing.T, sent []pacs.Series, senders []*pacs.Sending) {

@@ -97,6 +97,7 @@ func (w *world) enter(t *testing.T, s hashedState, full map[string]int) {
 
 // clientsAgree: the server that explain names is the one at which the client's packets are captured.
 func (w *world) clientsAgree(t *testing.T, p suite.Plan, full map[string]int) {
+	w.awaitAnswers(t)
 	captures := w.capture(t)
 	d, a := newDraw(p.Seed), w.asker(t)
 	var visits []visit
@@ -271,6 +272,7 @@ func (w *world) judge(t *testing.T, p suite.Plan, visits []visit, got map[flow][
 
 // refusedAgree: clients that explain says get nothing get nothing.
 func (w *world) refusedAgree(t *testing.T, p suite.Plan) {
+	w.awaitAnswers(t)
 	captures := w.capture(t)
 	d, a := newDraw(p.Seed+1), w.asker(t)
 	n := max(10, int(p.Count)/20)

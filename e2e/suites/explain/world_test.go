@@ -175,6 +175,20 @@ func (w *world) awaitWeights(t *testing.T, what string, want map[string]int) {
 	}))
 }
 
+// awaitAnswers waits until the agent has seen what the kernel has.
+func (w *world) awaitAnswers(t *testing.T) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	suite.Must(t, site.Until(ctx, "explain answers", func() error {
+		out, err := w.director.Run(ctx, directorProgram, "explain", "--client", "198.18.0.1:40000", "--to", vip4+":1")
+		if err == nil && out.ExitCode != 0 {
+			err = fmt.Errorf("exit status %d: %s", out.ExitCode, out.Stderr)
+		}
+		return err
+	}))
+}
+
 // tell prints what helps to understand a failure.
 func (w *world) tell(t *testing.T) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), time.Minute)

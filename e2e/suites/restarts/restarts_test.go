@@ -110,7 +110,7 @@ func kernelState(t *testing.T, w *world) string {
 	t.Helper()
 	var all strings.Builder
 	for _, argv := range [][]string{
-		{"ipvsadm", "-Sn"}, {"nft", "list", "table", "inet", "truepacs"},
+		{"ipvsadm", "-Sn"}, {"nft", "--stateless", "list", "table", "inet", "truepacs"},
 		{"ip", "-4", "-o", "address", "show"}, {"ip", "-4", "route", "show", "table", "all"},
 	} {
 		out, err := w.MustRun(t.Context(), w.Director, argv...)
