@@ -60,7 +60,7 @@ func (w *world) placeStaticPod(t *testing.T, ctx context.Context) {
 // plug-in, which comes with the first pod, is not ours.
 func (w *world) kernelState(t *testing.T, ctx context.Context) string {
 	t.Helper()
-	return w.OnWorker(ctx, t, "ipvsadm -Sn && nft --stateless list table inet truepacs && ip -4 -o address show dev lo && ip -4 -o address show dev eth0")
+	return paths.Lasting(w.OnWorker(ctx, t, "ipvsadm -Sn && nft --stateless list table inet truepacs && ip -4 -o address show dev lo && ip -4 -o address show dev eth0"))
 }
 
 // bothServe tells whether the kernel sends new connections to both servers.

@@ -105,7 +105,7 @@ func (w *world) trace(t *testing.T) strace.Record {
 	return strace.All(trace)
 }
 
-// kernelState is what the kernel has programmed, without counters.
+// kernelState is what the kernel has programmed, without counters and what packets add to sets.
 func kernelState(t *testing.T, w *world) string {
 	t.Helper()
 	var all strings.Builder
@@ -117,7 +117,7 @@ func kernelState(t *testing.T, w *world) string {
 		suite.Must(t, err)
 		all.WriteString(out)
 	}
-	return all.String()
+	return paths.Lasting(all.String())
 }
 
 // TestPowerFailure takes the director's power away. It starts from its disk without reading a
