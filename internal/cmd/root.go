@@ -50,7 +50,7 @@ func newRoot(stderr io.Writer) *cobra.Command {
 	root.PersistentFlags().StringVar(&a.logFormat, "log-format", "text", "text or json")
 	root.AddCommand(
 		a.operator(), a.agent(), a.proxy(), a.run(), a.status(), a.uninstall(), a.probe(),
-		a.coldStartPod(), a.explain(), a.connections(), a.stats(),
+		a.coldStartPod(), a.explain(), a.connections(), a.stats(), a.realserverSetup(), a.realserverCheck(),
 	)
 	return root
 }

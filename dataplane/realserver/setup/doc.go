@@ -4,5 +4,6 @@
 // Script is pure text: what it prints has no part of this program and needs none. Inspect is pure
 // over a Reader; HostReader is the thin real one for Linux.
 //
-// The package may import dataplane/model, dataplane/netif and dataplane/realserver.
+// The package may import dataplane/model, dataplane/netif, dataplane/realserver and the
+// nftables library.
 package setup

@@ -19,8 +19,8 @@ import (
 	"github.com/truepacs/balancer/dataplane/realserver"
 )
 
-// HostReader reads the Linux host of the calling thread's network namespace. It needs no right.
-// Whether an IPv6 socket takes IPv4 too is not in what it reads; it says yes, as is the default.
+// HostReader reads the Linux host of the calling thread's network namespace. It needs no right
+// but CAP_NET_ADMIN for the firewall. Whether an IPv6 socket takes IPv4 too is not in what it reads; it says yes, as is the default.
 type HostReader struct{}
 
 var _ Reader = HostReader{}
@@ -40,11 +40,26 @@ func (HostReader) Read(ctx context.Context, named []string) (Host, error) {
 		return Host{}, err
 	}
 	host := Host{Addresses: addressesOf(addresses)}
-	if host.Interfaces, err = interfacesOf(links, addresses, named); err != nil {
+	if len(named) == 0 {
+		gateways, err := kernel.Gateways()
+		if err != nil {
+			return Host{}, err
+		}
+		named = audible(links, addresses, gateways)
+	}
+	if host.Interfaces, err = interfacesOf(links, named); err != nil {
 		return Host{}, err
 	}
+	host.Firewall = readFirewall()
+	host.AfterReboot = startsAtBoot()
 	host.Sockets, err = sockets()
 	return host, err
+}
+
+// startsAtBoot tells whether systemd is told to start the script's unit.
+func startsAtBoot() bool {
+	_, err := os.Stat("/etc/systemd/system/multi-user.target.wants/truepacs-realserver.service")
+	return err == nil
 }
 
 func addressesOf(all []netif.Address) []Address {
@@ -55,8 +70,7 @@ func addressesOf(all []netif.Address) []Address {
 	return found
 }
 
-func interfacesOf(links []netif.Link, addresses []netif.Address, named []string) ([]Interface, error) {
-	audible := audibleOf(links, addresses, named)
+func interfacesOf(links []netif.Link, audible []string) ([]Interface, error) {
 	sysctls := realserver.Rtnetlink{}
 	all, err := sysctls.All()
 	if err != nil {
@@ -77,7 +91,7 @@ func interfacesOf(links []netif.Link, addresses []netif.Address, named []string)
 			return nil, err
 		}
 		found = append(found, Interface{
-			Name: l.Name, MTU: l.MTU, Audible: slices.Contains(audible, l.Name),
+			Name: l.Name, MTU: l.MTU, Up: l.Up, Audible: slices.Contains(audible, l.Name),
 			ARPIgnore: max(all.ArpIgnore, own.ArpIgnore), ARPAnnounce: max(all.ArpAnnounce, own.ArpAnnounce),
 			RPFilter: max(allFilter, filter),
 		})
@@ -85,17 +99,17 @@ func interfacesOf(links []netif.Link, addresses []netif.Address, named []string)
 	return found, nil
 }
 
-// audibleOf returns the interfaces that the director's segment could hear: those named, or those
-// that the agent would silence.
-func audibleOf(links []netif.Link, addresses []netif.Address, named []string) []string {
-	if len(named) > 0 {
-		return named
-	}
+// audible returns the interfaces that the director's segment could hear if nobody names them: those
+// that the agent would silence if the ways to the default gateways faced the director.
+func audible(links []netif.Link, addresses []netif.Address, gateways []netif.Gateway) []string {
 	byName := map[string]netif.Link{}
+	anybody := []model.LoopbackVIP{{Address: netip.AddrFrom4([4]byte{0, 0, 0, 1})}}
 	for _, l := range links {
 		byName[l.Name] = l
+		if slices.ContainsFunc(gateways, func(g netif.Gateway) bool { return g.Index == l.Index }) {
+			anybody = append(anybody, model.LoopbackVIP{Address: anybody[0].Address, Interface: l.Name})
+		}
 	}
-	anybody := []model.LoopbackVIP{{Address: netip.AddrFrom4([4]byte{0, 0, 0, 1})}}
 	return realserver.Audible(byName, addresses, anybody)
 }
 

@@ -135,7 +135,7 @@ func (s *site) mustRun(t *testing.T, mode string) string {
 func (s *site) state(t *testing.T) string {
 	t.Helper()
 	files := s.server.Run(t, "sh", "-c", "cd "+s.root+" && find . -type f | sort && find . -type f | sort | xargs -r cat")
-	return s.server.Run(t, "sh", "-c", "ip -o address show | grep -v 'inet6 fe80'; grep -H . /proc/sys/net/ipv4/conf/*/arp_* /proc/sys/net/ipv4/conf/*/rp_filter; nft list ruleset") + files
+	return s.server.Run(t, "sh", "-c", "ip -o address show | grep -v 'inet6 fe80'; grep -H . /proc/sys/net/ipv4/conf/*/arp_* /proc/sys/net/ipv4/conf/*/rp_filter; nft -s -a list ruleset") + files
 }
 
 func (s *site) holders(t *testing.T, address string) string {
@@ -179,11 +179,28 @@ func TestLinuxScripts(t *testing.T) {
 			if method == setup.Loopback {
 				s.wantMistakesSeen(t)
 			}
-			s.mustRun(t, "--remove")
+			if method == setup.Redirect {
+				s.useRemoval(t)
+				s.mustRun(t, "")
+			} else {
+				s.mustRun(t, "--remove")
+			}
 			if diff := cmp.Diff(before, s.state(t)); diff != "" {
 				t.Errorf("--remove left (-before +after):\n%s", diff)
 			}
 		})
+	}
+}
+
+// useRemoval puts the script that only removes in place of the other one.
+func (s *site) useRemoval(t *testing.T) {
+	t.Helper()
+	text, err := setup.Removal(setup.Linux)
+	if err == nil {
+		err = os.WriteFile(s.script, []byte(text), 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
 	}
 }
 

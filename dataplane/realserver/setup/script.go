@@ -39,6 +39,18 @@ func Script(system OS, spec Spec) (string, error) {
 	return linuxHead(spec) + linuxBody, nil
 }
 
+// Removal returns the script that takes back what any script of that system has done, whatever it
+// was for: it does so when it is run without anything behind its name.
+func Removal(system OS) (string, error) {
+	switch system {
+	case Linux:
+		return fmt.Sprintf(linuxIntroduction, "nothing but what an earlier script did") + linuxVariables(Spec{}, "--remove") + linuxBody, nil
+	case Windows:
+		return windowsRemoval + windowsBody, nil
+	}
+	return "", fmt.Errorf("setup: no script for %q: write linux or windows", system)
+}
+
 const linuxIntroduction = `#!/bin/sh
 # Prepares this Linux server to receive traffic of the PACS load balancer.
 #
@@ -47,7 +59,8 @@ const linuxIntroduction = `#!/bin/sh
 # network who has such an address: it would take the clients away from the load balancer.
 #
 #   sh this-file --check     says what is right and what is wrong; changes nothing
-#   sh this-file --apply     does it, now and after every reboot; may be run again at any time
+#   sh this-file --apply     does it, now, after every reboot and after somebody undid it; may be
+#                            run again at any time
 #   sh this-file --remove    takes everything back
 #
 # If the PACS cannot be reached after --apply: run --remove, then --check, and look at the lines
@@ -62,6 +75,14 @@ export LC_ALL=C
 func linuxHead(s Spec) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, linuxIntroduction, changesOf(s.method()))
+	b.WriteString(linuxVariables(s, ""))
+	return b.String()
+}
+
+// linuxVariables are what the body reads. act is what is done if nothing is asked for.
+func linuxVariables(s Spec, act string) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "ACT='%s'\n", act)
 	fmt.Fprintf(&b, "METHOD=%s\n", strings.ToLower(string(s.method())))
 	fmt.Fprintf(&b, "VIPS4='%s'\n", strings.Join(s.addresses(false), " "))
 	fmt.Fprintf(&b, "VIPS6='%s'\n", strings.Join(s.addresses(true), " "))
@@ -76,32 +97,43 @@ func changesOf(m Method) string {
 	case Redirect:
 		return "one table of the firewall (nft list ruleset shows it)"
 	case Tunnel:
-		return "arp_ignore and arp_announce of the network cards, the interface tunl0,\n# one address on it for each virtual address, one table of the firewall"
+		return "arp_ignore and arp_announce of the network cards, the interfaces tunl0\n# and ip6tnl0, one address on tunl0 (IPv6: on lo) for each virtual address, one table of the firewall"
 	default:
 		return "arp_ignore and arp_announce of the network cards, one address on lo\n# for each virtual address, one table of the firewall"
 	}
 }
 
-// rules returns what nft reads. Only declared ports and ICMP answer on a virtual address.
+// rules returns what nft reads. Only declared ports and ICMP answer on a virtual address, but for
+// this server's own programs. IPv6 joins fragments behind the filter, so later ones, which have no
+// port, pass: without a first one they are thrown away.
 func rules(s Spec) string {
+	if len(s.VIPs) == 0 {
+		return ""
+	}
 	if s.method() == Redirect {
 		return redirectTable(s, "ip", false) + redirectTable(s, "ip6", true)
 	}
 	var b strings.Builder
 	b.WriteString(fresh("inet") + "table inet truepacs_realserver {\n\tchain input {\n\t\ttype filter hook input priority -5; policy accept;\n")
+	b.WriteString("\t\tiifname \"lo\" accept\n")
 	for _, v := range s.VIPs {
 		family, icmp := familyOf(v)
 		fmt.Fprintf(&b, "\t\t%s daddr %s meta l4proto %s accept\n", family, v.Address, icmp)
+		if v.Address.Is6() {
+			fmt.Fprintf(&b, "\t\tip6 daddr %s frag frag-off != 0 accept\n", v.Address)
+		}
 		v.eachProtocol(func(protocol, ports string) {
 			fmt.Fprintf(&b, "\t\t%s daddr %s %s dport { %s } accept\n", family, v.Address, protocol, ports)
 		})
-		fmt.Fprintf(&b, "\t\t%s daddr %s drop\n", family, v.Address)
+		fmt.Fprintf(&b, "\t\t%s daddr %s counter drop\n", family, v.Address)
 	}
 	b.WriteString("\t}\n")
 	if s.method() == Tunnel {
 		b.WriteString("\tchain output {\n\t\ttype filter hook output priority -150; policy accept;\n")
 		for _, v := range s.VIPs {
-			fmt.Fprintf(&b, "\t\tip saddr %s tcp flags & (syn | ack) == (syn | ack) tcp option maxseg size set %d\n", v.Address, s.segment())
+			family, _ := familyOf(v)
+			fmt.Fprintf(&b, "\t\t%s saddr %s tcp flags & (syn | ack) == (syn | ack) tcp option maxseg size set %d\n",
+				family, v.Address, s.segment(v.Address.Is6()))
 		}
 		b.WriteString("\t}\n")
 	}
@@ -114,6 +146,8 @@ func fresh(family string) string {
 	return fmt.Sprintf("table %s truepacs_realserver\ndelete table %s truepacs_realserver\n", family, family)
 }
 
+// redirectTable sends declared ports to the server's own address. What is left for a virtual
+// address is thrown away, lest a server that forwards sends it back to the director.
 func redirectTable(s Spec, family string, ipv6 bool) string {
 	if len(s.addresses(ipv6)) == 0 {
 		return ""
@@ -128,7 +162,8 @@ func redirectTable(s Spec, family string, ipv6 bool) string {
 			fmt.Fprintf(&b, "\t\t%s daddr %s %s dport { %s } redirect\n", family, v.Address, protocol, ports)
 		})
 	}
-	b.WriteString("\t}\n}\n")
+	b.WriteString("\t}\n\tchain others {\n\t\ttype filter hook prerouting priority -90; policy accept;\n")
+	fmt.Fprintf(&b, "\t\t%s daddr { %s } counter drop\n\t}\n}\n", family, strings.Join(s.addresses(ipv6), ", "))
 	return b.String()
 }
 

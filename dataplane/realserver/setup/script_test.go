@@ -31,7 +31,7 @@ func specs() map[string]setup.Spec {
 	return map[string]setup.Spec{
 		"loopback": {VIPs: []setup.VIP{virtual("192.0.2.100", 104, 11112), virtual("2001:db8::100", 104), ranged}},
 		"redirect": {VIPs: []setup.VIP{virtual("192.0.2.100", 104, 11112), virtual("2001:db8::100", 104)}, Method: setup.Redirect},
-		"tunnel":   {VIPs: []setup.VIP{virtual("192.0.2.100", 104)}, Method: setup.Tunnel, Interfaces: []string{"eth0", "eth1"}, MTU: 1400},
+		"tunnel":   {VIPs: []setup.VIP{virtual("192.0.2.100", 104), virtual("2001:db8::100", 104)}, Method: setup.Tunnel, Interfaces: []string{"eth0", "eth1"}, MTU: 1400},
 	}
 }
 
@@ -67,11 +67,17 @@ func compareGolden(t *testing.T, file string, system setup.OS, spec setup.Spec) 
 
 // TestShellcheck has shellcheck and dash as judges of the Linux scripts.
 func TestShellcheck(t *testing.T) {
+	removal, err := setup.Removal(setup.Linux)
+	if err != nil {
+		t.Fatal(err)
+	}
+	scripts := map[string]string{"removal": removal}
 	for name, spec := range specs() {
-		script, err := setup.Script(setup.Linux, spec)
-		if err != nil {
+		if scripts[name], err = setup.Script(setup.Linux, spec); err != nil {
 			t.Fatal(err)
 		}
+	}
+	for name, script := range scripts {
 		for _, argv := range [][]string{{"shellcheck", "-s", "sh", "-"}, {"dash", "-n"}} {
 			cmd := exec.CommandContext(t.Context(), argv[0], argv[1:]...)
 			cmd.Stdin = strings.NewReader(script)
@@ -79,6 +85,12 @@ func TestShellcheck(t *testing.T) {
 				t.Errorf("%s: %s: %v\n%s", name, argv[0], err, out)
 			}
 		}
+	}
+}
+
+func TestRemovalRefuses(t *testing.T) {
+	if got, err := setup.Removal("plan9"); err == nil || got != "" {
+		t.Errorf("%d bytes, %v", len(got), err)
 	}
 }
 
@@ -100,7 +112,7 @@ func TestScriptRefuses(t *testing.T) {
 		"space on Linux":     {setup.Linux, setup.Spec{VIPs: one, Interfaces: []string{"eth0 eth1"}}, "interface names"},
 		"method":             {setup.Linux, setup.Spec{VIPs: one, Method: "Magic"}, "Loopback, Redirect or Tunnel"},
 		"Windows tunnel":     {setup.Windows, setup.Spec{VIPs: one, Method: setup.Tunnel}, "Windows"},
-		"IPv6 tunnel":        {setup.Linux, setup.Spec{VIPs: []setup.VIP{virtual("2001:db8::1", 104)}, Method: setup.Tunnel}, "IPv4 only"},
+		"twice":              {setup.Linux, setup.Spec{VIPs: append(one, one...)}, "twice"},
 		"MTU":                {setup.Linux, setup.Spec{VIPs: one, Method: setup.Tunnel, MTU: 100}, "576"},
 	}
 	for name, tc := range tests {

@@ -21,8 +21,8 @@ const (
 	// Redirect sends the declared ports to the server's own address by nftables, for servers to
 	// which no address may be added. Linux only.
 	Redirect Method = "Redirect"
-	// Tunnel unpacks IPIP (RFC 2003), for servers that are not on the director's segment. Linux
-	// and IPv4 only.
+	// Tunnel unpacks IPIP (RFC 2003) and IPv6 in IPv6 (RFC 2473), for servers that are not on the
+	// director's segment. Linux only.
 	Tunnel Method = "Tunnel"
 )
 
@@ -63,11 +63,14 @@ func (s Spec) method() Method {
 }
 
 // segment is the largest TCP segment that a client may send through the tunnel, in bytes: the MTU
-// without two IPv4 headers and one of TCP.
-func (s Spec) segment() int {
+// without the IP header of the tunnel, and the IP and TCP headers of the packet inside.
+func (s Spec) segment(ipv6 bool) int {
 	mtu := s.MTU
 	if mtu == 0 {
 		mtu = 1500
+	}
+	if ipv6 {
+		return mtu - 40 - 40 - 20
 	}
 	return mtu - 20 - 20 - 20
 }
@@ -107,6 +110,11 @@ func (s Spec) check(system OS) error {
 			return fmt.Errorf("interface %q: %w", name, errName)
 		}
 	}
+	for i, v := range s.VIPs {
+		if slices.ContainsFunc(s.VIPs[:i], func(other VIP) bool { return other.Address == v.Address }) {
+			return fmt.Errorf("%s is given twice: name all its ports at once", v.Address)
+		}
+	}
 	return s.checkMethod(system)
 }
 
@@ -116,8 +124,6 @@ func (s Spec) checkMethod(system OS) error {
 		return fmt.Errorf("method %q is unknown: write Loopback, Redirect or Tunnel", s.Method)
 	case system == Windows && s.method() != Loopback:
 		return fmt.Errorf("method %s does not exist on Windows: write Loopback", s.Method)
-	case s.method() == Tunnel && len(s.addresses(true)) > 0:
-		return errors.New("tunnels carry IPv4 only: prepare the IPv6 addresses by the method Loopback")
 	case s.MTU != 0 && (s.MTU < 576 || s.MTU > 65535):
 		return fmt.Errorf("MTU %d cannot be: write 576 to 65535 bytes", s.MTU)
 	}
@@ -148,13 +154,30 @@ func (p Ports) text() string {
 	return fmt.Sprintf("%d-%d", p.First, p.Last)
 }
 
-// of returns the texts of the ports of one protocol.
+// of returns the texts of the ports of one protocol, ascending, each port in one of them only.
 func (v VIP) of(protocol model.Protocol) []string {
 	var texts []string
-	for _, p := range v.Ports {
-		if p.Protocol == protocol {
-			texts = append(texts, p.text())
-		}
+	for _, p := range v.merged(protocol) {
+		texts = append(texts, p.text())
 	}
 	return texts
+}
+
+// merged are the ports of one protocol as ascending ranges with gaps between them.
+func (v VIP) merged(protocol model.Protocol) []Ports {
+	var sorted, joined []Ports
+	for _, p := range v.Ports {
+		if p.Protocol == protocol {
+			sorted = append(sorted, Ports{protocol, p.First, max(p.First, p.Last)})
+		}
+	}
+	slices.SortFunc(sorted, func(a, b Ports) int { return int(a.First) - int(b.First) })
+	for _, p := range sorted {
+		if n := len(joined) - 1; n >= 0 && p.First <= joined[n].Last {
+			joined[n].Last = max(joined[n].Last, p.Last)
+			continue
+		}
+		joined = append(joined, p)
+	}
+	return joined
 }

@@ -2,7 +2,6 @@ package setup
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/truepacs/balancer/dataplane/model"
@@ -26,6 +25,23 @@ const windowsIntroduction = `# Prepares this Windows server to receive traffic o
 # the firewall rules of the group truepacs-loopback.
 param([switch]$Apply, [switch]$Remove, [switch]$Check)
 $ErrorActionPreference = 'Stop'
+
+`
+
+// windowsRemoval begins the script that only removes.
+const windowsRemoval = `# Takes back what the script of the PACS load balancer did on this Windows server.
+#
+# NOT YET TESTED ON WINDOWS: neither a Windows nor a PowerShell was at hand to run it.
+#
+#   powershell -ExecutionPolicy Bypass -File this-file.ps1
+param([switch]$Apply, [switch]$Remove, [switch]$Check)
+$ErrorActionPreference = 'Stop'
+$Apply = $false
+$Check = $false
+$Remove = $true
+
+$FacingAdapter = ''
+$Vips = @()
 
 `
 
@@ -70,13 +86,6 @@ func (v VIP) firewallRules() []string {
 
 // others returns the ports of a protocol that are not declared, as few ranges as possible.
 func (v VIP) others(protocol model.Protocol) []string {
-	var declared []Ports
-	for _, p := range v.Ports {
-		if p.Protocol == protocol {
-			declared = append(declared, Ports{protocol, p.First, max(p.First, p.Last)})
-		}
-	}
-	slices.SortFunc(declared, func(a, b Ports) int { return int(a.First) - int(b.First) })
 	var texts []string
 	next := 1
 	gap := func(end int) {
@@ -84,9 +93,9 @@ func (v VIP) others(protocol model.Protocol) []string {
 			texts = append(texts, Ports{protocol, uint16(next), uint16(end)}.text())
 		}
 	}
-	for _, p := range declared {
+	for _, p := range v.merged(protocol) {
 		gap(int(p.First) - 1)
-		next = max(next, int(p.Last)+1)
+		next = int(p.Last) + 1
 	}
 	gap(65535)
 	return texts

@@ -31,7 +31,7 @@ $Vips = @(
         @{ Action = 'Block'; Protocol = 'UDP'; Ports = @('1-65535') }
     ) },
     @{ Address = '192.0.2.101'; Rules = @(
-        @{ Action = 'Allow'; Protocol = 'TCP'; Ports = @('11112', '104', '2000-2010') },
+        @{ Action = 'Allow'; Protocol = 'TCP'; Ports = @('104', '2000-2010', '11112') },
         @{ Action = 'Block'; Protocol = 'TCP'; Ports = @('1-103', '105-1999', '2011-11111', '11113-65535') },
         @{ Action = 'Allow'; Protocol = 'UDP'; Ports = @('514') },
         @{ Action = 'Block'; Protocol = 'UDP'; Ports = @('1-513', '515-65535') }

@@ -6,7 +6,8 @@
 # network who has such an address: it would take the clients away from the load balancer.
 #
 #   sh this-file --check     says what is right and what is wrong; changes nothing
-#   sh this-file --apply     does it, now and after every reboot; may be run again at any time
+#   sh this-file --apply     does it, now, after every reboot and after somebody undid it; may be
+#                            run again at any time
 #   sh this-file --remove    takes everything back
 #
 # If the PACS cannot be reached after --apply: run --remove, then --check, and look at the lines
@@ -17,6 +18,7 @@
 set -u
 export LC_ALL=C
 
+ACT=''
 METHOD=loopback
 VIPS4='192.0.2.100 192.0.2.101'
 VIPS6='2001:db8::100'
@@ -27,16 +29,18 @@ delete table inet truepacs_realserver
 table inet truepacs_realserver {
 	chain input {
 		type filter hook input priority -5; policy accept;
+		iifname "lo" accept
 		ip daddr 192.0.2.100 meta l4proto icmp accept
 		ip daddr 192.0.2.100 tcp dport { 104, 11112 } accept
-		ip daddr 192.0.2.100 drop
+		ip daddr 192.0.2.100 counter drop
 		ip6 daddr 2001:db8::100 meta l4proto ipv6-icmp accept
+		ip6 daddr 2001:db8::100 frag frag-off != 0 accept
 		ip6 daddr 2001:db8::100 tcp dport { 104 } accept
-		ip6 daddr 2001:db8::100 drop
+		ip6 daddr 2001:db8::100 counter drop
 		ip daddr 192.0.2.101 meta l4proto icmp accept
-		ip daddr 192.0.2.101 tcp dport { 11112, 104, 2000-2010 } accept
+		ip daddr 192.0.2.101 tcp dport { 104, 2000-2010, 11112 } accept
 		ip daddr 192.0.2.101 udp dport { 514 } accept
-		ip daddr 192.0.2.101 drop
+		ip daddr 192.0.2.101 counter drop
 	}
 }'
 
@@ -46,7 +50,7 @@ NAME=truepacs-realserver
 ROOT=${TRUEPACS_ROOT:-} # tests install below another folder
 STATE=$ROOT/var/lib/$NAME
 PROGRAM=$ROOT/usr/local/sbin/$NAME
-UNIT=$ROOT/etc/systemd/system/$NAME.service
+UNITS=$ROOT/etc/systemd/system
 CONF=/proc/sys/net/ipv4/conf
 BAD=0
 
@@ -68,7 +72,8 @@ has() {
 }
 
 # The interfaces that must not answer ARP for a virtual address: those named above, or every
-# network card, bond and VLAN. Never those of containers, and never "all".
+# network card, bond and VLAN, and what the default route leads through. Never those of containers,
+# and never "all".
 interfaces() {
 	if [ -n "$INTERFACES" ]; then
 		echo "$INTERFACES"
@@ -78,25 +83,28 @@ interfaces() {
 		i=${path##*/}
 		if [ "$i" = lo ] || [ ! -r "$CONF/$i/arp_ignore" ] || [ -e "$path/master" ]; then continue; fi
 		[ "$(cat "$path/type")" = 1 ] || continue
-		if [ -e "$path/device" ] || [ -e "$path/bonding" ] || [ -e "/proc/net/vlan/$i" ] || bridged "$i"; then
+		if [ -e "$path/device" ] || [ -e "$path/bonding" ] || [ -e "/proc/net/vlan/$i" ] || leads_out "$i"; then
 			echo "$i"
 		fi
 	done
 }
 
-# A bridge counts if it is the way to the network, as on hosts of virtual machines.
-bridged() {
-	[ -e "/sys/class/net/$1/bridge" ] && [ -n "$(ip route show default dev "$1" 2>/dev/null)" ]
-}
+# A bridge, team or other interface counts if it is the way to the network.
+leads_out() { [ -n "$(ip -4 route show default dev "$1" 2>/dev/null)" ]; }
 
 boot() { cat /proc/sys/kernel/random/boot_id; }
 
-# What we changed, one line each: "set INTERFACE FILE BEFORE NOW" or "address DEVICE ADDRESS".
-# After a reboot everything is fresh and the lines mean nothing.
+# What we changed, one line each: "set INTERFACE FILE BEFORE NOW", "address DEVICE ADDRESS",
+# "up DEVICE" and "module NAME". After a reboot everything is fresh and the lines mean nothing.
 begin() {
 	mkdir -p "$STATE"
+	if command -v flock >/dev/null; then # one at a time
+		exec 9>"$STATE/lock"
+		flock 9
+	fi
 	if [ "$(cat "$STATE/boot" 2>/dev/null)" != "$(boot)" ]; then
 		: >"$STATE/changes"
+		rm -f "$STATE/rules"
 		boot >"$STATE/boot"
 	fi
 }
@@ -109,6 +117,16 @@ set_value() {
 		echo "set $1 $2 $before $3" >>"$STATE/changes"
 	fi
 	echo "$3" >"$CONF/$1/$2" || die "cannot write $CONF/$1/$2"
+}
+
+# device_of ADDRESS: lo, but Linux throws packets away that come out of tunl0 while it has no address,
+# unless nothing filters by reverse path.
+device_of() {
+	case $METHOD$1 in
+	tunnel*:*) echo lo ;;
+	tunnel*) echo tunl0 ;;
+	*) echo lo ;;
+	esac
 }
 
 # address_there DEVICE ADDRESS
@@ -134,9 +152,9 @@ delete_address() {
 # forget_addresses KEEP: removes the addresses that we added and that are not in KEEP.
 forget_addresses() {
 	grep '^address ' "$STATE/changes" | while read -r _ device address; do
-		has "$1" "$address" && [ "$device" = "$DEVICE" ] && continue
+		has "$1" "$address" && [ "$(device_of "$address")" = "$device" ] && continue
 		delete_address "$device" "$address" || die "cannot remove $address from $device"
-		grep -vF "address $device $address" "$STATE/changes" >"$STATE/changes.new" || true
+		grep -vxF "address $device $address" "$STATE/changes" >"$STATE/changes.new" || true
 		mv "$STATE/changes.new" "$STATE/changes"
 	done || exit 1
 }
@@ -147,16 +165,32 @@ restore() {
 		[ "$(cat "$CONF/$i/$file" 2>/dev/null)" = "$now" ] || continue
 		echo "$before" >"$CONF/$i/$file"
 	done
+	sed -n 's/^up //p' "$STATE/changes" | while read -r device; do ip link set "$device" down; done
+	sed -n 's/^module //p' "$STATE/changes" | while read -r module; do modprobe -r "$module" || true; done
+}
+
+# loaded prints what the firewall has of ours.
+loaded() {
+	for family in inet ip ip6; do
+		nft -s list table $family truepacs_realserver 2>/dev/null || true
+	done
+}
+
+# as_loaded tells whether the rules are those of this script, and as they were loaded.
+as_loaded() {
+	[ "$RULES
+$(loaded)" = "$(cat "$STATE/rules" 2>/dev/null)" ]
 }
 
 rules() {
-	[ -n "$RULES" ] || return 0
 	if ! command -v nft >/dev/null; then
 		[ "$METHOD" = loopback ] || die "nft is missing: install the package nftables"
-		say "nft is missing, so every port of the virtual address answers, not only the declared ones: install the package nftables"
+		[ "$ACT" != --apply ] || say "nft is missing, so every port of the virtual address answers, not only the declared ones: install the package nftables"
 		return 0
 	fi
+	as_loaded && return 0
 	echo "$RULES" | nft -f - || die "nft refused the rules: this kernel may lack nftables' NAT"
+	printf '%s\n' "$RULES" "$(loaded)" >"$STATE/rules"
 }
 
 # forget_rules KEEP: removes our tables but those that KEEP defines, which replaces them in one step.
@@ -170,14 +204,24 @@ forget_rules() {
 	done
 }
 
+# tunnel DEVICE MODULE
 tunnel() {
-	[ -e /sys/class/net/tunl0 ] || modprobe ipip 2>/dev/null || true
-	[ -e /sys/class/net/tunl0 ] || die "this kernel has no IPIP tunnels (module ipip): use direct routing on one segment"
-	ip link set tunl0 up
-	# 2 is loose; the kernel obeys the larger of this and all.rp_filter, so 0 would not do.
-	set_value tunl0 rp_filter 2
+	if [ ! -e "/sys/class/net/$1" ]; then
+		modprobe "$2" 2>/dev/null || true
+		[ -e "/sys/class/net/$1" ] || die "this kernel has no such tunnels (module $2): use direct routing on one segment"
+		echo "module $2" >>"$STATE/changes"
+	fi
+	case $(ip -o link show dev "$1") in
+	*[\<,]UP[,\>]*) ;;
+	*)
+		echo "up $1" >>"$STATE/changes"
+		ip link set "$1" up || die "cannot switch $1 on"
+		;;
+	esac
 }
 
+# install_files sees to it that everything is done again after a reboot, and within half a minute
+# after somebody else has undone it, as "systemctl restart nftables" does.
 install_files() {
 	if [ ! -f "$0" ]; then
 		say "NOT installed for the next reboot: save this script in a file and run it from there"
@@ -190,18 +234,31 @@ install_files() {
 		fi
 	fi
 	if [ -z "$ROOT" ] && [ ! -d /run/systemd/system ]; then
-		say "this host has no systemd: start \"$PROGRAM --apply\" at boot yourself, before the PACS"
+		say "this host has no systemd: have its boot start \"$PROGRAM --keep\" before the PACS, and cron every minute"
 		return 0
 	fi
-	if [ "$(unit)" != "$(cat "$UNIT" 2>/dev/null)" ]; then
-		mkdir -p "${UNIT%/*}"
-		unit >"$UNIT" || die "cannot write $UNIT"
-		[ -n "$ROOT" ] || systemctl daemon-reload
-	fi
-	[ -n "$ROOT" ] || systemctl enable --quiet $NAME.service
+	mkdir -p "$UNITS"
+	reload=
+	write_unit service service_unit
+	write_unit timer timer_unit
+	[ -z "$ROOT" ] || return 0
+	[ -z "$reload" ] || systemctl daemon-reload
+	for unit in $NAME.service $NAME.timer; do
+		systemctl --quiet is-enabled "$unit" || systemctl enable --quiet "$unit"
+	done
+	systemctl start $NAME.timer || die "systemd did not start $NAME.timer: look at systemctl status $NAME.timer"
+	sync # a power failure may come at once
 }
 
-unit() {
+# write_unit KIND COMMAND
+write_unit() {
+	if [ "$($2)" != "$(cat "$UNITS/$NAME.$1" 2>/dev/null)" ]; then
+		$2 >"$UNITS/$NAME.$1" || die "cannot write $UNITS/$NAME.$1"
+		reload=yes
+	fi
+}
+
+service_unit() {
 	cat <<-END
 		[Unit]
 		Description=Virtual addresses of the PACS load balancer
@@ -210,48 +267,75 @@ unit() {
 
 		[Service]
 		Type=oneshot
-		RemainAfterExit=yes
-		ExecStart=/usr/local/sbin/$NAME --apply
-		Restart=on-failure
-		RestartSec=5
+		ExecStart=/bin/sh /usr/local/sbin/$NAME --keep
 
 		[Install]
 		WantedBy=multi-user.target
 	END
 }
 
-apply() {
+timer_unit() {
+	cat <<-END
+		[Unit]
+		Description=Virtual addresses of the PACS load balancer
+
+		[Timer]
+		OnActiveSec=10
+		OnUnitActiveSec=30
+		AccuracySec=1
+
+		[Install]
+		WantedBy=timers.target
+	END
+}
+
+# keep does what has to be done again after a reboot or a mishap; nothing if all is as it should be.
+keep() {
 	begin
-	if [ "$METHOD" != redirect ]; then
-		if [ -n "$VIPS4" ]; then
-			for i in $(interfaces); do
-				set_value "$i" arp_ignore 1
-				set_value "$i" arp_announce 2
-			done
-		fi
-		[ "$METHOD" != tunnel ] || tunnel
+	if [ "$METHOD" != redirect ] && [ -n "$VIPS4" ]; then
+		found=$(interfaces)
+		[ -n "$found" ] || die "no network card was found: write the interface that faces the load balancer into INTERFACES at the top of this script"
+		for i in $found; do
+			set_value "$i" arp_ignore 1
+			set_value "$i" arp_announce 2
+		done
+	fi
+	if [ "$METHOD" = tunnel ]; then
+		[ -z "$VIPS4" ] || tunnel tunl0 ipip
+		[ -z "$VIPS6" ] || tunnel ip6tnl0 ip6_tunnel
+		# 2 is loose; the kernel obeys the larger of this and all.rp_filter, so 0 would not do.
+		[ -z "$VIPS4" ] || set_value tunl0 rp_filter 2
 	fi
 	forget_rules "$RULES"
 	rules
-	[ "$METHOD" != redirect ] || VIPS=
+	if [ "$METHOD" = redirect ]; then
+		forget_addresses ""
+		return 0
+	fi
 	forget_addresses "$VIPS"
 	for vip in $VIPS; do
-		add_address "$DEVICE" "$vip"
+		add_address "$(device_of "$vip")" "$vip"
 	done
+}
+
+apply() {
+	keep
 	install_files
 	say "done. Now run: sh $0 --check"
 }
 
 remove() {
+	if [ -z "$ROOT" ] && [ -e "$UNITS/$NAME.timer" ]; then
+		systemctl stop $NAME.timer $NAME.service
+		systemctl disable --quiet $NAME.timer $NAME.service
+	fi
 	begin
 	forget_addresses ""
 	forget_rules ""
 	restore
-	if [ -z "$ROOT" ] && [ -d /run/systemd/system ] && [ -e "$UNIT" ]; then
-		systemctl disable --quiet $NAME.service
-	fi
-	rm -f "$UNIT" "$PROGRAM" "$STATE/changes" "$STATE/boot"
+	rm -f "$UNITS/$NAME.service" "$UNITS/$NAME.timer" "$PROGRAM" "$STATE/changes" "$STATE/boot" "$STATE/rules" "$STATE/lock"
 	rmdir "$STATE" 2>/dev/null || true
+	[ -n "$ROOT" ] || [ ! -d /run/systemd/system ] || systemctl daemon-reload
 	say "removed; this server takes no more part in the load balancing"
 }
 
@@ -274,54 +358,72 @@ check_interface() {
 	fi
 }
 
-check() {
-	if [ "$METHOD" = redirect ]; then
-		for vip in $VIPS; do
-			if ip -o address show | grep -qF " $vip/"; then
-				bad "$vip is on this server, where it must not be: remove the address"
-			fi
-		done
-	else
-		for vip in $VIPS; do
-			if address_there "$DEVICE" "$vip"; then
-				good "$vip is on $DEVICE"
+check_addresses() {
+	for vip in $VIPS; do
+		home=$(device_of "$vip")
+		[ "$METHOD" != redirect ] || home=none
+		if [ "$home" != none ]; then
+			if address_there "$home" "$vip"; then
+				good "$vip is on $home"
 			else
-				bad "$vip is not on $DEVICE, so packets for it are thrown away: run --apply"
+				bad "$vip is not on $home, so packets for it are thrown away: run --apply"
 			fi
-		done
-		if [ -n "$VIPS4" ]; then
-			for i in $(interfaces); do
-				check_interface "$i"
-			done
 		fi
+		for device in $(ip -o address show | grep -F " $vip/" | while read -r _ where _; do echo "$where"; done); do
+			[ "$device" = "$home" ] || bad "$vip is on $device, where it must not be: ip address del $vip dev $device"
+		done
+	done
+}
+
+check_rules() {
+	if ! command -v nft >/dev/null; then
+		bad "nft is missing, so every port of the virtual addresses answers: install the package nftables, then run --apply"
+	elif [ "$(id -u)" != 0 ]; then
+		bad "only root can see the firewall: run it with sudo"
+	elif as_loaded; then
+		good "the rules for the declared ports are loaded"
+	else
+		bad "the rules for the declared ports are not loaded: run --apply"
 	fi
-	if [ "$METHOD" = tunnel ] && [ "$(effective tunl0 rp_filter)" = 1 ]; then
+}
+
+check_reboot() {
+	if [ ! -e "$PROGRAM" ] || ! cmp -s "$0" "$PROGRAM"; then
+		bad "it is not done again after a reboot: run --apply from a file"
+	elif [ -z "$ROOT" ] && [ -d /run/systemd/system ] && ! systemctl --quiet is-enabled $NAME.service; then
+		bad "it is not done again after a reboot: systemctl enable $NAME.service"
+	else
+		good "it is done again after a reboot"
+	fi
+}
+
+check() {
+	check_addresses
+	if [ "$METHOD" != redirect ] && [ -n "$VIPS4" ]; then
+		for i in $(interfaces); do
+			check_interface "$i"
+		done
+	fi
+	if [ "$METHOD" = tunnel ] && [ -n "$VIPS4" ] && [ -e "$CONF/tunl0" ] && [ "$(effective tunl0 rp_filter)" = 1 ]; then
 		bad "rp_filter of tunl0 is strict, so packets from the tunnel are thrown away: run --apply"
 	fi
-	if [ -n "$RULES" ] && command -v nft >/dev/null; then
-		if nft list tables | grep -q ' truepacs_realserver$'; then
-			good "the rules for the declared ports are loaded"
-		else
-			bad "the rules for the declared ports are not loaded: run --apply"
-		fi
-	fi
-	if [ -e "$PROGRAM" ] && [ -e "$UNIT" ]; then
-		good "it is done again after a reboot"
-	else
-		bad "it is not done again after a reboot: run --apply from a file on a host with systemd"
-	fi
+	check_rules
+	check_reboot
 	return $BAD
 }
 
 VIPS="$VIPS4${VIPS4:+ }$VIPS6"
-DEVICE=lo
-[ "$METHOD" != tunnel ] || DEVICE=tunl0
 command -v ip >/dev/null || die "the program ip is missing: install the package iproute2"
-case ${1:-} in
---apply | --remove) [ "$(id -u)" = 0 ] || die "only root may do this: run it with sudo" ;;
+ACT=${1:-$ACT}
+case $ACT in
+--apply | --keep | --remove) [ "$(id -u)" = 0 ] || die "only root may do this: run it with sudo" ;;
 esac
-case ${1:-} in
+case $ACT in
+--apply | --keep) [ -n "$VIPS" ] || die "this script only removes" ;;
+esac
+case $ACT in
 --apply) apply ;;
+--keep) keep ;;
 --remove) remove ;;
 --check) check ;;
 *) die "write one of --apply, --check and --remove behind the name of this script" ;;
