@@ -104,9 +104,12 @@ func (c *Capture) stop() error {
 
 var statistics = regexp.MustCompile(`(\d+) packets? captured, (\d+) packets? received by filter, (\d+) packets? dropped`)
 
-// settle asks tcpdump for its counters until it has written all it was given.
+// settle asks tcpdump for its counters until it has written all it was given. What came in the moment
+// between opening the socket and setting the filter is counted and never written: counters that stand
+// still for a second are the end too.
 func (c *Capture) settle() error {
-	for range 200 {
+	last, still := "", 0
+	for range 1000 {
 		before := len(statistics.FindAllString(c.stderr.String(), -1))
 		if err := c.tcpdump.Signal(syscall.SIGUSR1); err != nil {
 			return err
@@ -118,9 +121,13 @@ func (c *Capture) settle() error {
 		if counters[3] != "0" {
 			return fmt.Errorf("lab: %w: %s", ErrLostFrames, counters[0])
 		}
-		if counters[1] == counters[2] {
+		if counters[0] != last {
+			last, still = counters[0], 0
+		}
+		if still++; counters[1] == counters[2] || still > 100 {
 			return nil
 		}
+		time.Sleep(10 * time.Millisecond)
 	}
 	return fmt.Errorf("lab: %w: tcpdump is behind", ErrLostFrames)
 }

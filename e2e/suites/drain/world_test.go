@@ -163,14 +163,16 @@ func record(t *testing.T, host lab.Host, filter string) *lab.Capture {
 	return c
 }
 
-// attempts is a filter for the first packets of connections to a port of the virtual IP.
+// attempts is a filter for the first packets of clients' connections to a port of the virtual IP. The
+// director's own come from its survey, which asks servers for the virtual IP.
 func attempts(port int) string {
-	return fmt.Sprintf("dst host %s and tcp dst port %d and tcp[tcpflags] & (tcp-syn|tcp-ack) == tcp-syn", site.VIP, port)
+	return fmt.Sprintf("dst host %s and not src host %s and tcp dst port %d and tcp[tcpflags] & (tcp-syn|tcp-ack) == tcp-syn",
+		site.VIP, site.DirectorAddress, port)
 }
 
-// resets is a filter for resets of connections to a port of the virtual IP.
+// resets is a filter for resets of clients' connections to a port of the virtual IP.
 func resets(port int) string {
-	return fmt.Sprintf("host %s and tcp port %d and tcp[tcpflags] & tcp-rst != 0", site.VIP, port)
+	return fmt.Sprintf("host %s and not host %s and tcp port %d and tcp[tcpflags] & tcp-rst != 0", site.VIP, site.DirectorAddress, port)
 }
 
 func frames(t *testing.T, c *lab.Capture) []pcap.Frame {
