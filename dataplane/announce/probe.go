@@ -142,15 +142,16 @@ func await(ctx context.Context, port Port, wait time.Duration, enough func(b []b
 	for {
 		n, from, err := port.Receive(waiting, buffer)
 		switch {
+		case err == nil: // what came at the last moment counts
+			if enough(buffer[:n], from) {
+				return true, nil
+			}
 		case ctx.Err() != nil:
 			return false, ctx.Err()
 		case waiting.Err() != nil, errors.Is(err, context.DeadlineExceeded):
 			return false, nil
-		case err != nil:
+		default:
 			return false, err
-		}
-		if enough(buffer[:n], from) {
-			return true, nil
 		}
 	}
 }

@@ -179,6 +179,7 @@ func TestTCPPanicCutsOneConnection(t *testing.T) {
 	r.web().Application = model.TCPStream
 	r.apply()
 	well := dialRaw(t, r.addr())
+	eventually(t, "the first connection goes to the server", func() bool { return calls.Load() == 1 })
 	if b, err := io.ReadAll(dialRaw(t, r.addr()).send("hi")); err == nil {
 		t.Errorf("the broken connection gave %q, want a reset", b)
 	}
