@@ -1,0 +1,138 @@
+package checks
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/truepacs/balancer/e2e/suite"
+)
+
+// TestThousandServers checks 1,000 servers every second, half of them by C-ECHO of dcmtk and half by TCP:
+// the processor time of all of the program's processes is that of /proc, and no process was started
+// meanwhile. Then all servers are killed at once.
+func TestThousandServers(t *testing.T) {
+	servers, err := suite.Number("CHECKS_SERVERS", 1000)
+	suite.Must(t, err)
+	w := newWorld(t, int(servers))
+	await(t, "all servers are up", func() (string, bool) {
+		up, down := w.events.counts()
+		return fmt.Sprintf("%d up, %d down of %d", up, down, servers), up == int(servers)
+	})
+	time.Sleep(3 * time.Second) // what starting takes is not what checking takes
+	w.measure(t, 10*time.Second)
+	w.kill(t)
+}
+
+// await waits until something is so; each failure says how far it is.
+func await(t *testing.T, what string, is func() (string, bool)) {
+	t.Helper()
+	said, ok := is()
+	for end := time.Now().Add(20*time.Second); !ok; said, ok = is() {
+		if time.Now().After(end) {
+			t.Fatalf("waited in vain until %s: %s", what, said)
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+}
+
+// measure prints the program's share of a core.
+func (w *world) measure(t *testing.T, span time.Duration) {
+	t.Helper()
+	processes := family(t, w.program.Process.Pid)
+	cpu, frames, began := ran(t, processes), w.wire.carried.Load(), time.Now()
+	time.Sleep(span)
+	took := time.Since(began)
+	share := float64(ran(t, processes)-cpu) / float64(took)
+	rate := float64(w.wire.carried.Load()-frames) / took.Seconds()
+	if now := family(t, w.program.Process.Pid); !slices.Equal(now, processes) {
+		t.Errorf("the program's processes were %v and are %v", processes, now)
+	}
+	up, _ := w.events.counts()
+	t.Logf("%d servers checked every second: %.1f %% of a core in %d processes, %.0f frames a second on the wire", up, 100*share, len(processes), rate)
+	if least := 6 * float64(len(w.servers)); rate < least {
+		t.Errorf("%.0f frames a second are less than the %.0f that so many checks need", rate, least)
+	}
+	if share > 0.05 {
+		t.Errorf("%.1f %% of a core; want at most 5 %%", 100*share)
+	}
+}
+
+// family is a process and its children.
+func family(t *testing.T, pid int) []string {
+	t.Helper()
+	children, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
+	suite.Must(t, err)
+	all := append([]string{fmt.Sprint(pid)}, strings.Fields(string(children))...)
+	for _, task := range tasks(t, pid) {
+		more, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%s/children", pid, task))
+		if err == nil {
+			all = append(all, strings.Fields(string(more))...)
+		}
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+func tasks(t *testing.T, pid int) (ids []string) {
+	t.Helper()
+	entries, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
+	suite.Must(t, err)
+	for _, e := range entries {
+		ids = append(ids, e.Name())
+	}
+	return ids
+}
+
+// ran is how long processes have had a processor (proc(5), fields utime and stime of stat).
+func ran(t *testing.T, pids []string) (sum time.Duration) {
+	t.Helper()
+	const tick = time.Second / 100
+	for _, pid := range pids {
+		text, err := os.ReadFile("/proc/" + pid + "/stat")
+		suite.Must(t, err)
+		fields := strings.Fields(string(text[strings.LastIndexByte(string(text), ')')+2:]))
+		var user, system int64
+		_, err = fmt.Sscan(fields[11]+" "+fields[12], &user, &system)
+		suite.Must(t, err)
+		sum += time.Duration(user+system) * tick
+	}
+	return sum
+}
+
+// kill ends all servers and asks of each that it was found down in time, after it had refused as many
+// connections as the threshold says.
+func (w *world) kill(t *testing.T) {
+	t.Helper()
+	const most = threshold*period + 200*time.Millisecond
+	killed := time.Now()
+	w.end()
+	await(t, "all servers are down", func() (string, bool) {
+		_, down := w.events.counts()
+		return fmt.Sprintf("%d of %d down", down, len(w.servers)), down == len(w.servers)
+	})
+	var times []time.Duration
+	for _, server := range w.servers {
+		at := w.events.down[server]
+		times = append(times, at.Sub(killed))
+		// The log rounds to milliseconds; the wire sees a packet before the program does.
+		if n := w.wire.refusals(server, killed, at.Add(2*time.Millisecond)); n < threshold {
+			t.Errorf("%s was called down after it had refused %d connections", server, n)
+		}
+	}
+	slices.Sort(times)
+	late := 0
+	for _, d := range times {
+		if d > most {
+			late++
+		}
+	}
+	t.Logf("%d servers killed: half found down after %s, the last after %s (period %s, threshold %d: at most %s)",
+		len(times), times[len(times)/2].Round(time.Millisecond), times[len(times)-1].Round(time.Millisecond), period, threshold, most)
+	if late > 0 {
+		t.Errorf("%d servers were found down later than that", late)
+	}
+}

@@ -1,0 +1,116 @@
+package checks
+
+import (
+	"encoding/binary"
+	"net/netip"
+	"os"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/truepacs/balancer/dataplane/netif/netnstest"
+)
+
+// wire carries Ethernet frames between two hosts and notes when servers refused a connection.
+type wire struct {
+	ends    [2]int // descriptors of TAP devices
+	carried atomic.Int64
+	stop    atomic.Bool
+	done    sync.WaitGroup
+
+	mu      sync.Mutex
+	refused map[netip.Addr][]time.Time
+}
+
+// connect gives both hosts an interface wire0 at the ends of a wire, the first of them sends requests.
+func connect(t *testing.T, asking, answering *netnstest.Far) *wire {
+	t.Helper()
+	w := &wire{refused: map[netip.Addr][]time.Time{}}
+	for i, host := range []*netnstest.Far{asking, answering} {
+		var err error
+		host.Do(func() { w.ends[i], err = openTap("wire0") })
+		if err != nil {
+			t.Fatalf("a TAP device is needed: %v", err)
+		}
+		t.Cleanup(func() { unix.Close(w.ends[i]) })
+	}
+	w.done.Go(w.carry)
+	t.Cleanup(func() {
+		w.stop.Store(true)
+		w.done.Wait()
+	})
+	return w
+}
+
+// openTap makes a TAP device in the calling thread's namespace (linux/if_tun.h).
+func openTap(name string) (int, error) {
+	fd, err := unix.Open("/dev/net/tun", unix.O_RDWR|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return -1, os.NewSyscallError("open /dev/net/tun", err)
+	}
+	request, err := unix.NewIfreq(name)
+	if err != nil {
+		return -1, err
+	}
+	request.SetUint16(unix.IFF_TAP | unix.IFF_NO_PI)
+	return fd, os.NewSyscallError("TUNSETIFF", unix.IoctlIfreq(fd, unix.TUNSETIFF, request))
+}
+
+// carry moves frames until it is stopped. It never sleeps: to wake it up would cost the sender more
+// than to put a frame on a real wire. Everyone else goes first.
+func (w *wire) carry() {
+	runtime.LockOSThread()
+	_ = unix.Setpriority(unix.PRIO_PROCESS, unix.Gettid(), 19)
+	frame := make([]byte, 65536)
+	for !w.stop.Load() {
+		for i, from := range w.ends {
+			n, err := unix.Read(from, frame)
+			if err != nil {
+				continue
+			}
+			if i == 1 {
+				w.note(frame[:n])
+			}
+			for !w.stop.Load() {
+				if _, err := unix.Write(w.ends[1-i], frame[:n]); err != unix.EAGAIN {
+					break
+				}
+			}
+			w.carried.Add(1)
+		}
+	}
+}
+
+// note looks whether a frame of a server refuses a connection (RFC 9293 section 3.5.2: RST with ACK
+// and without a window of its own).
+func (w *wire) note(frame []byte) {
+	const ethernet, header, tcp, rst = 14, 20, 6, 4
+	if len(frame) < ethernet+header+20 || binary.BigEndian.Uint16(frame[12:]) != unix.ETH_P_IP || frame[ethernet+9] != tcp {
+		return
+	}
+	packet := frame[ethernet:]
+	segment := packet[4*int(packet[0]&15):]
+	if len(segment) < 20 || segment[13]&rst == 0 || binary.BigEndian.Uint32(segment[4:]) != 0 {
+		return
+	}
+	from := netip.AddrFrom4([4]byte(packet[12:16]))
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.refused[from] = append(w.refused[from], time.Now())
+}
+
+// refusals is how often a server refused a connection between two times.
+func (w *wire) refusals(server netip.Addr, after, before time.Time) (n int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, at := range w.refused[server] {
+		if at.After(after) && at.Before(before) {
+			n++
+		}
+	}
+	return n
+}
