@@ -1,7 +1,8 @@
 // Package controllers wires the operator: one manager with a controller for the status of
 // balancers and one for the installation's DaemonSets.
 //
-// It may import what controllers/balancer and controllers/installation may, and pflag.
+// It may import what controllers/balancer and controllers/installation may, internal/translate and
+// pflag.
 package controllers
 
 import (

@@ -1,6 +1,6 @@
 // Package plan compares what is wanted with what is there and says what to change. It is pure:
 // no I/O, no clock, deterministic order. It imports dataplane/model and the standard library
-// only; every driver plans with it.
+// only; the drivers netif, nft and realserver plan with it.
 package plan
 
 import (

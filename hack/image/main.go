@@ -1,7 +1,7 @@
 // Command image packs the static truepacs binary into a container image FROM SCRATCH, without Docker:
 //
 //	CGO_ENABLED=0 go build -trimpath -o bin/truepacs .
-//	go run ./hack/image -program bin/truepacs -reference ghcr.io/truepacs/balancer:v1.0.0 -output dist/image.tar
+//	go run ./hack/image -program bin/truepacs -reference docker.io/truepacs/balancer:v1.0.0 -output dist/image.tar
 //
 // The archive loads with `docker load -i`, `ctr images import` and `skopeo copy oci-archive:`. The creation
 // time is SOURCE_DATE_EPOCH (reproducible-builds.org), or 1970 when that is not set.

@@ -26,7 +26,7 @@ var ErrIncomplete = errors.New("incomplete image")
 
 // Image is what goes into the archive.
 type Image struct {
-	// Reference is the full name, such as ghcr.io/truepacs/balancer:v1.0.0.
+	// Reference is the full name, such as docker.io/truepacs/balancer:v1.0.0.
 	Reference string
 	// Program is the static executable, stored at Path.
 	Program []byte
