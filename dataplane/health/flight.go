@@ -60,11 +60,14 @@ func (f *flight) advance(events uint32, buffer []byte) (ended bool) {
 		return f.over
 	}
 	f.send()
-	if events&(unix.EPOLLIN|unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0 {
-		f.receive(buffer)
+	if events&(unix.EPOLLIN|closing) != 0 {
+		f.receive(buffer, events&closing != 0)
 	}
 	return f.over
 }
+
+// closing are the events after which a read says how the connection ends.
+const closing = unix.EPOLLRDHUP | unix.EPOLLHUP | unix.EPOLLERR
 
 // arrive tells whether the connection has come about and there is something to talk about.
 func (f *flight) arrive(events uint32) bool {
@@ -98,8 +101,9 @@ func (f *flight) send() {
 	f.unsent = nil
 }
 
-// receive reads all there is and answers it.
-func (f *flight) receive(buffer []byte) {
+// receive reads all there is and answers it. A read that does not fill the buffer has read all (epoll(7)),
+// unless the end of the connection is still to be read.
+func (f *flight) receive(buffer []byte, toTheEnd bool) {
 	for !f.over {
 		n, err := unix.Read(int(f.fd), buffer)
 		switch {
@@ -117,6 +121,9 @@ func (f *flight) receive(buffer []byte) {
 		}
 		f.send()
 		f.settle()
+		if n < len(buffer) && !toTheEnd {
+			return
+		}
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"strconv"
 
 	"github.com/go-logr/logr"
 	"github.com/spf13/cobra"
@@ -53,6 +54,11 @@ func newRoot(stderr io.Writer) *cobra.Command {
 		a.coldStartPod(), a.explain(), a.connections(), a.stats(), a.realserverSetup(), a.realserverCheck(),
 	)
 	return root
+}
+
+// logFlags are the flags that make another process log as this one does.
+func (a *app) logFlags() []string {
+	return []string{"--log-format", a.logFormat, "--verbosity", strconv.Itoa(a.verbosity)}
 }
 
 // log returns the logger that the flags ask for. It writes to standard error.

@@ -25,6 +25,7 @@ again. To give everything back: truepacs uninstall.`,
 			if o.Dir == "" || o.Node == "" {
 				return errors.New("run needs -f FOLDER (the manifests) and --node NAME (this host's name in spec.directors.peers)")
 			}
+			o.LogFlags = a.logFlags()
 			if o.Log, err = a.log(); err != nil {
 				return err
 			}

@@ -31,6 +31,8 @@ const (
 // Options say how a plain host runs.
 type Options struct {
 	Log logr.Logger
+	// LogFlags are the flags that make the proxy write its log the same way.
+	LogFlags []string
 	// Dir is the folder (or one file) with the manifests.
 	Dir string
 	// Node is this host's name, as spec.directors.peers calls it.
@@ -118,7 +120,7 @@ func (h *Host) proxyProcess() *child {
 	}
 	return &child{
 		log:       h.log,
-		argv:      []string{program, "proxy", "--run-dir", h.options.RunDir, "--exit-when-replaced"},
+		argv:      append([]string{program, "proxy", "--run-dir", h.options.RunDir, "--exit-when-replaced"}, h.options.LogFlags...),
 		version:   h.options.Version,
 		lives:     func() (bool, error) { return turns.ProxyLives(h.options.RunDir) },
 		connected: func() string { return h.wiring.Keeper.State().Version },

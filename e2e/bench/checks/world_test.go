@@ -128,7 +128,10 @@ func (w *world) start(t *testing.T, director *netnstest.Far, manifest string) {
 	t.Helper()
 	program, err := site.Program()
 	suite.Must(t, err)
-	dir := t.TempDir()
+	dir, err := os.MkdirTemp("", "truepacs-checks")
+	suite.Must(t, err)
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	suite.Must(t, os.Chmod(dir, 0o755)) // the proxy runs without rights
 	folder := filepath.Join(dir, "manifests")
 	suite.Must(t, os.Mkdir(folder, 0o700))
 	suite.Must(t, os.WriteFile(filepath.Join(folder, "thousand.yaml"), []byte(manifest), 0o600))
