@@ -24,7 +24,7 @@ const patience = "--timeout=8m"
 // Namespace is the installation's.
 const Namespace = "truepacs-system"
 
-// World is a cluster with one worker, which is the director; hosts outside of it are the test's.
+// World is a cluster whose first worker is the director; hosts outside of it are the test's.
 // Failures of its methods end the test.
 type World struct {
 	Cluster *cluster.Cluster
@@ -32,14 +32,24 @@ type World struct {
 	root string // of the module
 }
 
-// New starts the cluster and loads the product's image. It is removed when the test ends.
+// New starts a cluster of one worker and loads the product's image. It is removed when the test ends.
 func New(ctx context.Context, t *testing.T) *World {
+	t.Helper()
+	return NewWith(ctx, t, cluster.Options{Labels: map[string]string{DirectorLabel: "true"}})
+}
+
+// DirectorLabel is what makes a node a director, with the value true.
+const DirectorLabel = "lb.truepacs.io/director"
+
+// NewWith is New with another cluster. The first worker should be the director.
+func NewWith(ctx context.Context, t *testing.T, options cluster.Options) *World {
 	t.Helper()
 	root, err := binaries.Root()
 	suite.Must(t, err)
 	w := &World{root: root}
 	archive := w.buildImage(ctx, t)
-	w.Cluster, err = cluster.Start(ctx, cluster.Options{Log: t.Logf, Labels: map[string]string{"lb.truepacs.io/director": "true"}})
+	options.Log = t.Logf
+	w.Cluster, err = cluster.Start(ctx, options)
 	suite.Must(t, err)
 	t.Cleanup(func() {
 		if t.Failed() {
