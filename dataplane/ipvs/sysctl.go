@@ -57,8 +57,13 @@ func settings() []setting {
 		// the client's address (mh, sh) it may take them up in their middle; elsewhere that would
 		// give them to another server.
 		{"sloppy_tcp", func(now int, u use) int { return when(u.hash, now, u) }},
-		// ICMP about a connection that a new director does not know (packet too big, above all) goes
-		// to the server that the connection would go to, instead of ending here.
+		// ICMP about a connection that this director does not know (packet too big, above all) goes to
+		// the server that the connection would go to. That helps services by address, so those of
+		// others: IPVS finds a service by mark (ip_vs_service_find) by the mark of the ICMP packet
+		// itself, and ours marks no ICMP. Such a packet ends here. Marked by the header that it quotes, it
+		// would make an entry that binds the client to whichever server the scheduler chooses, at the word of
+		// anybody who forges one; only where the server follows from the client (mh, sh) is it the right one.
+		// ICMP about connections that have an entry goes to their server without any mark.
 		{"schedule_icmp", always},
 		// NAT rules of nftables, which L4SNAT is made of, see only packets that have an entry in the
 		// table of nf_conntrack. Direct routing alone needs none and is spared the cost.

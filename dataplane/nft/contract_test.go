@@ -19,12 +19,18 @@ import (
 type counting struct {
 	nft.Kernel
 	writes int
+	reads  int
 	damage func(t *testing.T) // alters the chain as somebody else would
 }
 
 func (c *counting) Apply(ctx context.Context, name string, t nft.Transaction) error {
 	c.writes++
 	return c.Kernel.Apply(ctx, name, t)
+}
+
+func (c *counting) Read(ctx context.Context, name string, shape nft.Shape) (*nft.Table, error) {
+	c.reads++
+	return c.Kernel.Read(ctx, name, shape)
 }
 
 func fakeKernel(*testing.T) *counting {
@@ -51,6 +57,7 @@ func TestContract(t *testing.T) {
 		"lost table is rebuilt":          lostTable,
 		"foreign tables stay":            foreignTables,
 		"bad items do not stop others":   badItems,
+		"what is known is not read":      knownTable,
 		"10,000 services come and go":    manyElements,
 		"every part, both families":      everyPart,
 		"parts come and go":              partsComeAndGo,
@@ -219,6 +226,60 @@ func alteredTable(t *testing.T, k *counting) {
 	mustSet(t, k, dicom)
 	wantMarks(t, k, dicomMarks()...)
 	k.wantWrites(t, 1)
+}
+
+// knownTable: a driver reads when rules changed, its own or others', when something else is wanted, and
+// when elements vanish by themselves.
+func knownTable(t *testing.T, k *counting) {
+	driver := nft.New(nft.Config{Kernel: k})
+	var refused error
+	set := func(what string, reads, writes int, d nft.Desired) {
+		t.Helper()
+		k.reads, k.writes = 0, 0
+		refused = driver.Set(t.Context(), d)
+		if k.reads != reads || k.writes != writes {
+			t.Errorf("%s: %d reads and %d writes, want %d and %d", what, k.reads, k.writes, reads, writes)
+		}
+	}
+	noMark := service("no mark", 0, []string{"192.0.2.101"}, 1)
+	some := services(dicom, noMark)
+	some.Guarded = addresses(vip4)
+	set("first", 2, 1, some)
+	for range 2 {
+		set("again", 0, 0, some)
+		if items, _ := model.ItemErrors(refused); items["no mark"] == nil {
+			t.Errorf("what is refused is not named again: %v", refused)
+		}
+	}
+	weighed := some
+	weighed.Services = slices.Clone(some.Services)
+	weighed.Services[0].Servers = []model.RealServer{{Address: netip.MustParseAddr("192.0.2.11"), Weight: 100}}
+	set("a server", 1, 0, weighed)
+	weighed.Services[0].Servers = []model.RealServer{{Address: netip.MustParseAddr("192.0.2.11"), Weight: 50, State: model.Drain}}
+	set("its weight and state", 0, 0, weighed)
+	set("no server", 1, 0, some)
+	set("more", 2, 1, nft.Desired{Services: append(some.Services, web), Guarded: some.Guarded})
+	set("less", 2, 1, some)
+	set("less again", 0, 0, some)
+	foreign := nft.Transaction{Rebuild: &director}
+	if err := k.Kernel.Apply(t.Context(), "somebody", foreign); err != nil {
+		t.Fatal(err)
+	}
+	set("others' rules", 1, 0, some)
+	set("others' rules again", 0, 0, some)
+	k.damage(t)
+	set("damage", 2, 1, some)
+	if err := k.Kernel.Apply(t.Context(), "truepacs", nft.Transaction{Delete: true}); err != nil {
+		t.Fatal(err)
+	}
+	set("table lost", 2, 1, some)
+	resets := some
+	resets.Resets = everything().Resets
+	set("resets", 2, 1, resets)
+	set("resets again", 1, 0, resets)
+	set("nothing", 2, 1, nft.Desired{})
+	set("nothing again", 1, 0, nft.Desired{})
+	set("all back", 2, 1, some)
 }
 
 func lostTable(t *testing.T, k *counting) {

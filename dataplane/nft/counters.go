@@ -15,6 +15,7 @@ func (Netfilter) Counters(ctx context.Context, name string) (Counters, error) {
 	if err != nil {
 		return c, err
 	}
+	defer hangUp(conn)
 	chains, err := conn.ListChainsOfTableFamily(nftables.TableFamilyINet)
 	if err != nil {
 		return c, err

@@ -2,10 +2,13 @@ package nft
 
 import (
 	"cmp"
+	"crypto/sha256"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 
 	"github.com/truepacs/balancer/dataplane/model"
 )
@@ -54,11 +57,28 @@ var (
 	errClamp    = errors.New("a largest segment of 0 bytes lets nothing through; leave the clamp away")
 )
 
+// digest is the same for what is the same. Weights and states of servers, which change most often, do
+// not matter to the table.
+func (d *Desired) digest() ([sha256.Size]byte, error) {
+	lasting := *d
+	lasting.Services = slices.Clone(d.Services)
+	for i := range lasting.Services {
+		s := &lasting.Services[i]
+		s.Servers = slices.Clone(s.Servers)
+		for j := range s.Servers {
+			s.Servers[j].Weight, s.Servers[j].State = 0, ""
+		}
+	}
+	text, err := json.Marshal(lasting)
+	return sha256.Sum256(text), err
+}
+
 // want is the table that is desired.
 type want struct {
 	shape    Shape
 	services ports // what services answer on
 	elements map[string]Element
+	lapses   bool // some elements vanish by themselves
 }
 
 func (w *want) add(all ...Element) {
@@ -200,7 +220,7 @@ func (w *want) addResets(all []Flow) []error {
 			errs = append(errs, fmt.Errorf("nft: reset a connection to %s: %w", f.VIP, errFlow))
 			continue
 		}
-		w.shape.Director = true
+		w.shape.Director, w.lapses = true, true
 		w.add(Element{Set: setResets + suffix(f.VIP.Addr()), Key: flowKey(f.Client, f.VIP), Timeout: resetLife})
 	}
 	return errs

@@ -37,13 +37,17 @@
 //			icmp type redirect ip daddr @behind4 counter drop
 //			icmpv6 type nd-redirect ip6 daddr @behind6 counter drop }
 //		# whoever holds virtual addresses
+//		chain ownsource { type filter hook input priority -1;
+//			ip saddr @guarded4 iiftype ether meta l4proto tcp drop }
 //		chain guard { type filter hook input priority 150;
 //			ip daddr != @guarded4 accept
 //			meta l4proto { icmp, ipv6-icmp } accept
 //			frag frag-off != 0 accept
-//			tcp flags != syn / syn,ack accept
 //			ip daddr . meta l4proto . th dport @open4 accept
 //			ip saddr . udp sport . ip daddr . udp dport @answers4 accept
+//			tcp flags != syn / syn,ack ip daddr . meta l4proto . tcp dport @closing4 accept
+//			tcp flags != syn / syn,ack socket wildcard 1 counter drop
+//			tcp flags != syn / syn,ack socket transparent { 0, 1 } accept
 //			counter drop }
 //		chain ask { type filter hook output priority filter;
 //			ip saddr . meta l4proto . udp sport @open4 accept
@@ -93,8 +97,20 @@
 // a client that comes while a change is under way, which else get through a second later. The
 // price is that a client with a wrong port waits for its timeout; Counters shows the drops. IPVS
 // takes packets before the guard; what it delivers to this host is declared as the service is.
-// Connections of the host itself pass without connection tracking: of TCP only first packets are
-// dropped, of UDP answers are awaited for two minutes. Everything but TCP, UDP and ICMP is dropped.
+// Connections of the host itself pass without connection tracking: TCP packets for which it has a
+// socket that does not only listen, and answers to UDP for two minutes. What else comes of TCP to a port
+// that is not declared is dropped whatever its flags, lest a reset tell a scanner of the host. For an
+// hour after a port was declared that is no more, packets but first ones still reach the host: it
+// tells clients whose connections went with a service that they are over. Everything but TCP, UDP and
+// ICMP is dropped. docs/adr/0013-guard.md says more.
+//
+// TCP packets that come in with an address of this host as source are dropped before IPVS sees them:
+// answers to what package preflight asks servers.
+//
+// # Passes without change
+//
+// The kernel numbers the states of its rules. As long as the number is the one at which the table was
+// last found to be as desired, and the same is desired, nothing is read.
 //
 // # Resets
 //

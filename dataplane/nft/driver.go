@@ -3,6 +3,7 @@ package nft
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"net"
@@ -24,6 +25,9 @@ type Kernel interface {
 	// Read returns the table of that name and family inet, compared with a shape; nil if there
 	// is none.
 	Read(ctx context.Context, name string, shape Shape) (*Table, error)
+	// Generation returns the number of the present state of the host's rules, tables of others included.
+	// It is another after each transaction, and the same while packets alone fill and empty sets.
+	Generation(ctx context.Context) (uint32, error)
 	// Counters returns what the rules of the table have counted since it was made; zeroes if
 	// there is none.
 	Counters(ctx context.Context, name string) (Counters, error)
@@ -40,6 +44,8 @@ type Table struct {
 	// Intact tells whether everything but the elements is as Apply with Rebuild makes it for
 	// the shape.
 	Intact bool
+	// Generation is that of the rules when the table was read.
+	Generation uint32
 	// Elements are those of all sets and maps but the ones that packets fill.
 	Elements []Element
 }
@@ -104,6 +110,22 @@ type Driver struct {
 	mu     sync.Mutex
 	kernel Kernel
 	table  string
+	// found is the table as it was found to be as wanted; nil: unknown.
+	found *found
+	// lax says that the kernel cannot look up sockets.
+	lax bool
+}
+
+// found is a table that was as wanted.
+type found struct {
+	generation uint32
+	// digest is that of what was desired, refused are its items that could not be.
+	digest  [sha256.Size]byte
+	refused []error
+	// lapses says that elements vanish by themselves, and the generation tells nothing.
+	lapses bool
+	// closable is what Set has to know of it should the table be made anew.
+	closable []Element
 }
 
 // New returns a driver.
@@ -118,7 +140,10 @@ func New(config Config) *Driver {
 // transaction: at no time is a packet of a service that stays unmarked. A table whose chains,
 // rules or sets somebody altered, or that needs another shape, is made anew in the same way.
 // Without anything desired there is no table. What is not to be changed is not written; what was
-// written is read back.
+// written is read back. While the kernel's rules are those that were last found to be as
+// desired, nothing is read.
+//
+// What is left of TCP connections to a port that is not declared any more is answered for an hour.
 //
 // A service that contradicts an earlier one in the list fails alone, with an item error; other
 // items that cannot be are left out and named in the error. If the kernel refuses the transaction,
@@ -126,11 +151,21 @@ func New(config Config) *Driver {
 func (d *Driver) Set(ctx context.Context, desired Desired) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	want, errs := desired.table()
-	if err := d.converge(ctx, want); err != nil {
-		errs = append(errs, failures(desired.Services, err)...)
+	digest, err := desired.digest()
+	if err != nil {
+		return fmt.Errorf("nft: %w", err)
 	}
-	return errors.Join(errs...)
+	if d.unchanged(ctx, digest) {
+		return errors.Join(d.found.refused...)
+	}
+	want, refused := desired.table()
+	if err := d.converge(ctx, want); err != nil {
+		return errors.Join(append(refused, failures(desired.Services, err)...)...)
+	}
+	if d.found != nil {
+		d.found.digest, d.found.refused = digest, refused
+	}
+	return errors.Join(refused...)
 }
 
 // Delete removes the table.
@@ -171,18 +206,23 @@ func (d *Driver) Ports(ctx context.Context) ([]PortCounter, error) {
 
 // converge tries twice: the table may change between reading and writing.
 func (d *Driver) converge(ctx context.Context, want want) error {
+	want.shape.Lax = want.shape.Guard && d.lax
 	for attempt := 1; ; attempt++ {
 		have, err := d.kernel.Read(ctx, d.table, want.shape)
 		if err != nil {
 			return fmt.Errorf("read table inet %s: %w", d.table, err)
 		}
-		transaction, needed := decide(want, have)
+		transaction, needed := d.decide(want, have)
 		if !needed {
+			d.remember(want, have)
 			return nil
 		}
 		err = d.kernel.Apply(ctx, d.table, transaction)
 		if err == nil {
 			return d.verify(ctx, want)
+		}
+		if transaction.Rebuild != nil && want.shape.Guard && !want.shape.Lax && missing(err) {
+			return d.relax(ctx, want, err)
 		}
 		raced := errors.Is(err, syscall.EEXIST) || errors.Is(err, syscall.ENOENT)
 		if !raced || attempt == 2 {
@@ -191,31 +231,67 @@ func (d *Driver) converge(ctx context.Context, want want) error {
 	}
 }
 
+// unchanged tells whether the table is known to be as desired.
+func (d *Driver) unchanged(ctx context.Context, digest [sha256.Size]byte) bool {
+	if d.found == nil || d.found.lapses || d.found.digest != digest {
+		return false
+	}
+	generation, err := d.kernel.Generation(ctx)
+	return err == nil && generation == d.found.generation
+}
+
+// remember takes over a table that is as wanted.
+func (d *Driver) remember(want want, have *Table) {
+	d.found = nil
+	if have != nil {
+		d.found = &found{generation: have.Generation, lapses: want.lapses, closable: closable(have.Elements)}
+	}
+}
+
+// relax makes the table for a kernel that lacks what the guard looks up sockets with, if that
+// is what it lacks.
+func (d *Driver) relax(ctx context.Context, want want, refusal error) error {
+	d.lax = true
+	err := d.converge(ctx, want)
+	if err != nil {
+		d.lax = false
+		return fmt.Errorf("write table inet %s: %w", d.table, refusal)
+	}
+	return nil
+}
+
 func (d *Driver) verify(ctx context.Context, want want) error {
 	have, err := d.kernel.Read(ctx, d.table, want.shape)
 	if err != nil {
 		return fmt.Errorf("read table inet %s back: %w", d.table, err)
 	}
-	if _, needed := decide(want, have); needed {
+	if _, needed := d.decide(want, have); needed {
 		return fmt.Errorf("table inet %s: %w", d.table, errNotApplied)
 	}
+	d.remember(want, have)
 	return nil
 }
 
 // decide compares what is wanted with what is there, nil for no table.
-func decide(want want, have *Table) (t Transaction, needed bool) {
+func (d *Driver) decide(want want, have *Table) (t Transaction, needed bool) {
+	var former []Element
 	switch {
 	case want.shape == Shape{}:
 		return Transaction{Delete: true}, have != nil
 	case have == nil || !have.Intact:
 		t.Rebuild = &want.shape
 		have = &Table{}
+		if d.found != nil {
+			former = d.found.closable
+		}
+	default:
+		former = have.Elements
 	}
 	there := make(map[string]Element, len(have.Elements))
 	for _, e := range have.Elements {
 		there[e.id()] = e
 	}
-	changes := plan.Diff(want.elements, there, sameElement)
+	changes := plan.Diff(want.withClosing(former), there, sameElement)
 	for _, item := range changes.Remove {
 		t.Remove = append(t.Remove, item.Value)
 	}

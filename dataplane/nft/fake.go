@@ -20,9 +20,11 @@ type Fake struct {
 	// CountedPorts is what Ports returns.
 	CountedPorts []PortCounter
 
-	mu     sync.Mutex
-	tables map[string]fakeTable
-	writes int
+	mu         sync.Mutex
+	tables     map[string]fakeTable
+	writes     int
+	reads      int
+	generation uint32
 }
 
 type fakeTable struct {
@@ -40,12 +42,27 @@ func (f *Fake) Writes() int {
 	return f.writes
 }
 
+// Reads returns how many times a table was read.
+func (f *Fake) Reads() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.reads
+}
+
+// Generation implements Kernel.
+func (f *Fake) Generation(context.Context) (uint32, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.generation, nil
+}
+
 // Damage makes a table look as if somebody had altered its chain.
 func (f *Fake) Damage(name string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	table := f.tables[name]
 	table.damaged = true
+	f.generation++
 	f.tables[name] = table
 }
 
@@ -76,14 +93,15 @@ func (f *Fake) Shape(name string) Shape {
 func (f *Fake) Read(_ context.Context, name string, shape Shape) (*Table, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.reads++
 	table, there := f.tables[name]
 	switch {
 	case !there:
 		return nil, nil
 	case table.damaged || table.shape != shape:
-		return &Table{}, nil
+		return &Table{Generation: f.generation}, nil
 	}
-	return &Table{Intact: true, Elements: slices.Collect(maps.Values(table.elements))}, nil
+	return &Table{Intact: true, Generation: f.generation, Elements: slices.Collect(maps.Values(table.elements))}, nil
 }
 
 // Counters implements Kernel.
@@ -118,11 +136,13 @@ func (f *Fake) Apply(_ context.Context, name string, t Transaction) error {
 		return syscall.ENOENT
 	case t.Delete:
 		delete(f.tables, name)
+		f.generation++
 		return nil
 	}
 	next, err := table.changed(t)
 	if err == nil {
 		f.tables[name] = next
+		f.generation++
 	}
 	return err
 }

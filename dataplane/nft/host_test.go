@@ -204,6 +204,17 @@ func (n *neighbour) scan(t *testing.T, address netip.Addr, ports []uint16) map[s
 	return found
 }
 
+// probe sends TCP packets with these flags to ports of an address, see netnstest.Scanner.
+func (n *neighbour) probe(t *testing.T, address netip.Addr, ports []uint16, flags byte, eyes netip.AddrPort) map[uint16]byte {
+	t.Helper()
+	host, err := net.InterfaceByName("tp0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	scanner := netnstest.Scanner{Do: n.do, Interface: "tp1", Own4: "192.0.2.50", Own6: "2001:db8::50", MAC: host.HardwareAddr}
+	return scanner.Ask(t, address, ports, flags, eyes)
+}
+
 func attempt(address netip.Addr, port uint16) (int, error) {
 	family, to := unix.AF_INET6, unix.Sockaddr(&unix.SockaddrInet6{Port: int(port), Addr: address.As16()})
 	if address.Is4() {

@@ -19,17 +19,20 @@ type Shape struct {
 	Gateway bool
 	// Guard: only declared ports of guarded addresses answer.
 	Guard bool
+	// Lax, with Guard: the kernel cannot look up sockets, so of TCP only first packets are guarded.
+	Lax bool
 	// Clamp4 and Clamp6, if not 0: larger segment sizes are lowered to this.
 	Clamp4, Clamp6 uint16
 }
 
 // Priorities within a hook. IPVS takes packets at NF_INET_LOCAL_IN with 98 and 99 (NF_IP_PRI_NAT_SRC
-// less 2 and 1, net/netfilter/ipvs/ip_vs_core.c): resets and the last look at marks come before,
-// the guard after.
+// less 2 and 1, net/netfilter/ipvs/ip_vs_core.c): what claims to come from this host, resets and the
+// last look at marks come before, the guard after.
 const (
-	priorityReset = 0
-	priorityMarks = 97
-	priorityGuard = 150
+	priorityOwnSource = -1
+	priorityReset     = 0
+	priorityMarks     = 97
+	priorityGuard     = 150
 )
 
 func (s Shape) clamp(f family) uint16 {
@@ -83,7 +86,8 @@ func (s Shape) chains(table *nftables.Table) []chainSpec {
 		add("redirects", nftables.ChainTypeFilter, nftables.ChainHookOutput, 0, redirectRules())
 	}
 	if s.Guard {
-		add(chainGuard, nftables.ChainTypeFilter, nftables.ChainHookInput, priorityGuard, guardRules())
+		add("ownsource", nftables.ChainTypeFilter, nftables.ChainHookInput, priorityOwnSource, ownSourceRules())
+		add(chainGuard, nftables.ChainTypeFilter, nftables.ChainHookInput, priorityGuard, s.guardRules())
 		add("ask", nftables.ChainTypeFilter, nftables.ChainHookOutput, 0, askRules())
 	}
 	for _, f := range families() {
@@ -112,13 +116,15 @@ func sameSet(got, want *nftables.Set) bool {
 		got.DataType.GetNFTMagic() == want.DataType.GetNFTMagic() && got.DataType.Bytes == want.DataType.Bytes
 }
 
-// sameRules tells whether the rules of a chain are ours, in their order.
+// sameRules tells whether the rules of a chain are ours, in their order, but for what they ask of
+// sockets, see sameLookups.
 func sameRules(got []*nftables.Rule, want [][]expr.Any) bool {
 	return slices.EqualFunc(got, want, func(rule *nftables.Rule, expressions []expr.Any) bool {
 		for _, e := range rule.Exprs {
 			forget(e)
 		}
-		return reflect.DeepEqual(rule.Exprs, expressions)
+		read := slices.DeleteFunc(slices.Clone(expressions), func(e expr.Any) bool { _, ok := e.(*expr.Socket); return ok })
+		return reflect.DeepEqual(rule.Exprs, read)
 	})
 }
 

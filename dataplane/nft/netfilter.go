@@ -23,17 +23,36 @@ const (
 )
 
 // Netfilter is the kernel of the calling thread's network namespace. Each call opens its own
-// sockets.
+// sockets, one or two.
 type Netfilter struct{}
 
 var _ Kernel = Netfilter{}
 
-// connect returns a connection whose sockets give up at the context's end or after timeout.
+// connect returns a connection of one socket that gives up at the context's end or after timeout. It must
+// be closed with hangUp.
 func connect(ctx context.Context) (*nftables.Conn, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	return nftables.New(nftables.WithSockOptions(func(c *netlink.Conn) error { return prepare(ctx, c) }))
+	return nftables.New(nftables.AsLasting(), nftables.WithSockOptions(func(c *netlink.Conn) error { return prepare(ctx, c) }))
+}
+
+// hangUp closes a connection. What closing it could fail with concerns nobody.
+func hangUp(conn *nftables.Conn) { _ = conn.CloseLasting() }
+
+// dial returns a connection for messages of our own.
+func dial(ctx context.Context) (*netlink.Conn, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	conn, err := netlink.Dial(unix.NETLINK_NETFILTER, nil)
+	if err != nil {
+		return nil, err
+	}
+	if err := prepare(ctx, conn); err != nil {
+		return nil, errors.Join(err, conn.Close())
+	}
+	return conn, nil
 }
 
 func prepare(ctx context.Context, c *netlink.Conn) error {
@@ -44,22 +63,41 @@ func prepare(ctx context.Context, c *netlink.Conn) error {
 	return errors.Join(c.SetDeadline(deadline), c.SetWriteBuffer(buffer), c.SetReadBuffer(buffer))
 }
 
-// Read implements Kernel. The kernel numbers the states of its ruleset; a reading counts only if
-// the number was the same before and after.
+// Generation implements Kernel.
+func (Netfilter) Generation(ctx context.Context) (uint32, error) {
+	conn, err := dial(ctx)
+	if err != nil {
+		return 0, err
+	}
+	defer conn.Close()
+	return generation(conn)
+}
+
+// Read implements Kernel. A reading counts only if the rules' generation was the same before and
+// after.
 func (n Netfilter) Read(ctx context.Context, name string, shape Shape) (*Table, error) {
+	counter, err := dial(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer counter.Close()
 	for range readAttempts {
-		before, err := generation(ctx)
+		before, err := generation(counter)
 		if err != nil {
 			return nil, err
 		}
 		table, err := n.read(ctx, name, shape)
-		after, err2 := generation(ctx)
+		after, err2 := generation(counter)
 		if err2 != nil {
 			return nil, err2
 		}
-		if before == after {
-			return table, err
+		if before != after {
+			continue
 		}
+		if table != nil {
+			table.Generation = after
+		}
+		return table, err
 	}
 	return nil, errBusy
 }
@@ -69,6 +107,7 @@ func (n Netfilter) read(ctx context.Context, name string, shape Shape) (*Table, 
 	if err != nil {
 		return nil, err
 	}
+	defer hangUp(conn)
 	tables, err := conn.ListTablesOfFamily(nftables.TableFamilyINet)
 	if err != nil {
 		return nil, err
@@ -80,7 +119,7 @@ func (n Netfilter) read(ctx context.Context, name string, shape Shape) (*Table, 
 	if tables[at].Flags != 0 {
 		return &Table{}, nil
 	}
-	table, err := readTable(conn, tableOf(name), shape)
+	table, err := readTable(ctx, conn, tableOf(name), shape)
 	if err != nil && !refused(err) {
 		// Not the kernel but its answer is strange: somebody put in what we never do.
 		return &Table{}, nil
@@ -93,12 +132,12 @@ func refused(err error) bool {
 	return errors.As(err, new(syscall.Errno)) || errors.As(err, new(*netlink.OpError))
 }
 
-func readTable(conn *nftables.Conn, table *nftables.Table, shape Shape) (*Table, error) {
+func readTable(ctx context.Context, conn *nftables.Conn, table *nftables.Table, shape Shape) (*Table, error) {
 	sets, err := readSets(conn, table, shape)
 	if err != nil || sets == nil {
 		return &Table{}, err
 	}
-	intact, err := readChains(conn, table, shape)
+	intact, err := readChains(ctx, conn, table, shape)
 	if err != nil || !intact {
 		return &Table{}, err
 	}
@@ -140,7 +179,7 @@ func readSets(conn *nftables.Conn, table *nftables.Table, shape Shape) ([]*nftab
 }
 
 // readChains tells whether chains and rules are ours.
-func readChains(conn *nftables.Conn, table *nftables.Table, shape Shape) (bool, error) {
+func readChains(ctx context.Context, conn *nftables.Conn, table *nftables.Table, shape Shape) (bool, error) {
 	there, err := conn.ListChainsOfTableFamily(table.Family)
 	if err != nil {
 		return false, err
@@ -156,6 +195,9 @@ func readChains(conn *nftables.Conn, table *nftables.Table, shape Shape) (bool, 
 		}
 		rules, err := conn.GetRules(table, spec.chain)
 		if err != nil || !sameRules(rules, spec.rules) {
+			return false, err
+		}
+		if same, err := sameLookups(ctx, spec); err != nil || !same {
 			return false, err
 		}
 	}
@@ -181,21 +223,15 @@ func readElements(conn *nftables.Conn, set *nftables.Set) ([]Element, error) {
 
 // Apply implements Kernel.
 func (Netfilter) Apply(ctx context.Context, name string, t Transaction) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
 	b, err := transactionOf(tableOf(name), t)
 	if err != nil {
 		return err
 	}
-	conn, err := netlink.Dial(unix.NETLINK_NETFILTER, nil)
+	conn, err := dial(ctx)
 	if err != nil {
 		return err
 	}
 	defer conn.Close()
-	if err := prepare(ctx, conn); err != nil {
-		return err
-	}
 	if _, err := conn.SendMessages(b.messages()); err != nil {
 		return err
 	}
@@ -205,15 +241,7 @@ func (Netfilter) Apply(ctx context.Context, name string, t Transaction) error {
 
 // generation returns the number of the ruleset's present state (NFT_MSG_GETGEN,
 // linux/netfilter/nf_tables.h).
-func generation(ctx context.Context) (uint32, error) {
-	conn, err := netlink.Dial(unix.NETLINK_NETFILTER, nil)
-	if err != nil {
-		return 0, err
-	}
-	defer conn.Close()
-	if err := prepare(ctx, conn); err != nil {
-		return 0, err
-	}
+func generation(conn *netlink.Conn) (uint32, error) {
 	answers, err := conn.Execute(netlink.Message{
 		Header: netlink.Header{Type: unix.NFNL_SUBSYS_NFTABLES<<8 | unix.NFT_MSG_GETGEN, Flags: netlink.Request},
 		Data:   make([]byte, 4), // struct nfgenmsg
@@ -233,7 +261,7 @@ func parseGeneration(b []byte) (uint32, bool) {
 	if len(b) < 4 {
 		return 0, false
 	}
-	decoder, err := netlink.NewAttributeDecoder(b[4:])
+	decoder, err := attributes(b[4:])
 	if err != nil {
 		return 0, false
 	}

@@ -34,6 +34,7 @@ func (Netfilter) Ports(ctx context.Context, name string) ([]PortCounter, error) 
 	if err != nil {
 		return nil, err
 	}
+	defer hangUp(conn)
 	tables, err := conn.ListTablesOfFamily(nftables.TableFamilyINet)
 	if err != nil || !slices.ContainsFunc(tables, func(t *nftables.Table) bool { return t.Name == name }) {
 		return nil, err

@@ -153,15 +153,6 @@ func flags(op expr.CmpOp, value byte) rule {
 		&expr.Cmp{Op: op, Register: register(0), Data: []byte{value}})
 }
 
-// laterFragment matches fragments of IPv6 but first ones (RFC 8200 section 4.5), which the hook
-// may see before they are joined. Without a first one, which has the port, they come to nothing.
-func laterFragment() rule {
-	return append(load(inet6),
-		&expr.Exthdr{DestRegister: register(0), Type: unix.IPPROTO_FRAGMENT, Offset: offsetFragment, Len: 2, Op: expr.ExthdrOpIpv6},
-		&expr.Bitwise{SourceRegister: register(0), DestRegister: register(0), Len: 2, Mask: []byte{0xff, 0xf8}, Xor: []byte{0, 0}},
-		&expr.Cmp{Op: expr.CmpOpNeq, Register: register(0), Data: []byte{0, 0}})
-}
-
 // exemptPeers ends the chain for frames of other directors.
 func exemptPeers() rule {
 	mac, _ := macPart(family{}, register(0))
@@ -297,45 +288,6 @@ func redirectRules() []rule {
 			payload(expr.PayloadBaseTransportHeader, offsetType, 1, register(0)),
 			&expr.Cmp{Op: expr.CmpOpEq, Register: register(0), Data: []byte{kind}})
 		rules = append(rules, append(append(r, load(f, destinationAddress())...), in(setBehind+f.suffix), &expr.Counter{}, drop()))
-	}
-	return rules
-}
-
-// guardRules let through what is not for a guarded address, ICMP, everything of TCP but a first
-// packet, later fragments, declared destinations, and answers to datagrams of this host.
-func guardRules() []rule {
-	rules := each([]part{destinationAddress()}, []string{setGuarded}, func(_ family, set string) rule {
-		return rule{out(set), accept()}
-	})
-	rules = append(rules,
-		append(protocol(unix.IPPROTO_ICMP), accept()),
-		append(protocol(unix.IPPROTO_ICMPV6), accept()),
-		append(laterFragment(), accept()),
-		append(flags(expr.CmpOpNeq, flagSYN), accept()))
-	rules = append(rules, each(destinationParts(), []string{setOpen, setOpenRanges}, func(_ family, set string) rule {
-		return rule{in(set), accept()}
-	})...)
-	answers := each(flowParts(), []string{setAnswers}, func(_ family, set string) rule { return rule{in(set), accept()} })
-	for _, answer := range answers {
-		rules = append(rules, append(protocol(unix.IPPROTO_UDP), answer...))
-	}
-	return append(rules, rule{&expr.Counter{}, drop()})
-}
-
-// askRules note which answers datagrams from guarded addresses call for; what a declared port
-// sends is an answer itself.
-func askRules() []rule {
-	rules := each(sourceParts(), []string{setOpen, setOpenRanges}, func(_ family, set string) rule { return rule{in(set), accept()} })
-	for i := range rules {
-		rules[i] = append(protocol(unix.IPPROTO_UDP), rules[i]...)
-	}
-	for _, f := range families() {
-		r := append(protocol(unix.IPPROTO_UDP), load(f, sourceAddress())...)
-		r = append(r, in(setGuarded+f.suffix))
-		r = append(r, load(f, answerParts()...)[2:]...)
-		rules = append(rules, append(r, &expr.Dynset{
-			SrcRegKey: register(0), SetName: setAnswers + f.suffix, Operation: unix.NFT_DYNSET_OP_UPDATE, Timeout: answerLife,
-		}))
 	}
 	return rules
 }

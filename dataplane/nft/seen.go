@@ -18,6 +18,7 @@ func (Netfilter) Seen(ctx context.Context, name string) (Seen, error) {
 	if err != nil {
 		return seen, err
 	}
+	defer hangUp(conn)
 	there, err := setNames(conn, name)
 	if err != nil {
 		return seen, err

@@ -22,6 +22,8 @@ const (
 	setGuarded         = "guarded"         // addresses of which only declared ports answer
 	setOpen            = "open"            // declared destinations that are no services
 	setOpenRanges      = "openranges"      // the same with ranges of ports
+	setClosing         = "closing"         // destinations of TCP that were declared until a while ago
+	setClosingRanges   = "closingranges"   // the same with ranges of ports
 	setAnswers         = "answers"         // who may answer a datagram of this host; filled by packets
 	setClamp           = "clamp"           // addresses whose connections get smaller segments
 	setPeers           = "peers"           // MAC addresses of other directors
@@ -37,6 +39,9 @@ const (
 	// toldLife is how long the client alone is told of a reset before the server is told again: more
 	// than the time between two packets that are provoked.
 	toldLife = 5 * time.Second
+	// closingLife is how long what is left of connections to a port that is no longer declared is
+	// answered: IPVS forgets an idle connection of TCP in that time (layer4Timeouts.tcpSeconds).
+	closingLife = time.Hour
 	// answerLife is how long an answer to a datagram may take; conntrack's time for a stream.
 	answerLife = 2 * time.Minute
 	// answerCount bounds what packets may add to a set.
@@ -180,6 +185,8 @@ func guardSets(f family) []setSpec {
 		{name: setGuarded + f.suffix, key: types(f.address)},
 		{name: setOpen + f.suffix, key: destinationTypes(f)},
 		{name: setOpenRanges + f.suffix, key: destinationTypes(f), interval: true},
+		{name: setClosing + f.suffix, key: destinationTypes(f), timeout: true},
+		{name: setClosingRanges + f.suffix, key: destinationTypes(f), interval: true, timeout: true},
 		{name: setAnswers + f.suffix, key: flowTypes(f), timeout: true, dynamic: answerCount},
 	}
 }

@@ -191,6 +191,15 @@ func TestReplyComesFromTheVIP(t *testing.T) {
 			if _, err := ask(client, net.JoinHostPort(tc.vip, "11113")); err == nil {
 				t.Error("a port that was not declared answers")
 			}
+			scanner := netnstest.Scanner{
+				Do: client.Do, Interface: "eth0", Own4: "192.0.2.50", Own6: "2001:db8::50", MAC: server.HardwareAddr,
+			}
+			for kind, flags := range netnstest.Scans() {
+				eyes := netip.AddrPortFrom(netip.MustParseAddr(tc.own), 9)
+				if got := scanner.Ask(t, netip.MustParseAddr(tc.vip), []uint16{11113, 22}, flags, eyes); len(got) > 0 {
+					t.Errorf("ports that were not declared answer %s: %v", kind, got)
+				}
+			}
 			stop()
 			frames := client.Run(t, "tcpdump", "-n", "-r", capture, "-Z", "root")
 			if !strings.Contains(frames, tc.vip+".11112 > "+tc.client) || strings.Contains(frames, tc.own+".11112") {

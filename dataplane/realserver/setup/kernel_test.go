@@ -219,11 +219,32 @@ func (s *site) wantTraffic(t *testing.T) {
 			t.Errorf("%s is answered for by %s, want the director alone", vip, got)
 		}
 	}
+	s.wantSilence(t)
 	if got, err := s.ask("192.0.2.13", "22", 10*time.Second); err != nil {
 		t.Errorf("the server's own port 22 does not answer any more: %q, %v", got, err)
 	}
 	if rules := s.director.Run(t, "nft", "list", "ruleset"); strings.Count(rules, "counter packets 0 ") != 2 {
 		t.Errorf("replies came through the director:\n%s", rules)
+	}
+}
+
+// wantSilence sends what port scanners do straight to the server, to ports that nobody declared: one with
+// a listener, one without.
+func (s *site) wantSilence(t *testing.T) {
+	t.Helper()
+	scanner := netnstest.Scanner{
+		Do: s.client.Do, Interface: "eth0", Own4: "192.0.2.12", Own6: "2001:db8::12", MAC: net.HardwareAddr{2, 0, 0, 0, 0, 3},
+	}
+	for vip, own := range map[string]string{"192.0.2.100": "192.0.2.13", "2001:db8::100": "2001:db8::13"} {
+		eyes := netip.AddrPortFrom(netip.MustParseAddr(own), 9)
+		for kind, flags := range netnstest.Scans() {
+			if got := scanner.Ask(t, netip.MustParseAddr(vip), []uint16{22, 23}, flags, eyes); len(got) > 0 {
+				t.Errorf("%s: undeclared ports answer %s: %v", vip, kind, got)
+			}
+		}
+		if got := scanner.Ask(t, eyes.Addr(), []uint16{22, 23}, netnstest.ACK, eyes); len(got) != 2 {
+			t.Errorf("%s: ports answer %v: the test does not see", own, got)
+		}
 	}
 }
 

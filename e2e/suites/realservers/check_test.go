@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"golang.org/x/sys/unix"
 
 	"github.com/truepacs/balancer/e2e/lab"
 	"github.com/truepacs/balancer/e2e/site"
@@ -111,7 +110,7 @@ func (w *world) wantRepair(t *testing.T) {
 	t.Helper()
 	to := w.serverAt(t, vip4)
 	decoy := func() bool {
-		got, err := scan(w.client, to, unix.IPPROTO_TCP, []uint16{decoySSH}, twice)
+		got, err := scan(w.client, to, firstPacket, []uint16{decoySSH}, twice)
 		suite.Must(t, err)
 		return got[decoySSH] != 0
 	}

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"golang.org/x/sys/unix"
 
 	"github.com/truepacs/balancer/e2e/lab"
 	"github.com/truepacs/balancer/e2e/suite"
@@ -233,7 +232,7 @@ func (w *world) scanHost(t *testing.T, when string, host host, layer7 []uint16) 
 	for _, vip := range []string{vip4, vip6} {
 		to, where := target{mac, parsed(vip)}, fmt.Sprintf("%s: %s at %s", when, vip, host.Name())
 		dropped, asked := guarded(t, host), 0
-		got, err := scan(w.client, to, unix.IPPROTO_TCP, all(), func(round int, got said) (bool, error) {
+		got, err := scan(w.client, to, firstPacket, all(), func(round int, got said) (bool, error) {
 			asked = guarded(t, host) - dropped
 			return asked >= 2*(65535-len(got)), nil
 		})
@@ -245,7 +244,8 @@ func (w *world) scanHost(t *testing.T, when string, host host, layer7 []uint16) 
 			layer7 = nil
 		}
 		w.wantDeclared(t, where, got, layer7)
-		datagrams, err := scan(w.client, to, unix.IPPROTO_UDP, append(all()[:1024], 9100, 11112, 47808), func(round int, got said) (bool, error) {
+		w.wantNothingElse(t, where, host, to, layer7)
+		datagrams, err := scan(w.client, to, datagram, append(all()[:1024], 9100, 11112, 47808), func(round int, got said) (bool, error) {
 			return round >= 2 && got[portSyslog] != 0, nil
 		})
 		suite.Must(t, err)
@@ -254,6 +254,37 @@ func (w *world) scanHost(t *testing.T, when string, host host, layer7 []uint16) 
 		}
 		t.Logf("%s: of 65535 TCP ports answer %s; the firewall dropped %d packets; of 1027 UDP ports answer %s", where, text(got), asked, text(datagrams))
 	}
+}
+
+// probed are the ports that are also asked with packets that do not open connections.
+func probed() []uint16 { return append(all()[:1024], decoyPrinter, decoyBackend) }
+
+// wantNothingElse: TCP packets that belong to no connection draw no answer but from declared ports.
+func (w *world) wantNothingElse(t *testing.T, where string, host host, to target, layer7 []uint16) {
+	t.Helper()
+	ports := probed()
+	hidden := len(slices.DeleteFunc(slices.Clone(ports), func(port uint16) bool { return isDeclared(port, layer7) }))
+	for kind, what := range stealthy() {
+		dropped, asked := guarded(t, host), 0
+		got, err := scan(w.client, to, what, ports, func(int, said) (bool, error) {
+			asked = guarded(t, host) - dropped
+			return asked >= 2*hidden, nil
+		})
+		suite.Must(t, err)
+		if asked < 2*hidden {
+			t.Errorf("%s: the firewall has counted %d packets (%s) to %d ports: that is not each twice", where, asked, kind, hidden)
+		}
+		for port, answer := range got {
+			if !isDeclared(port, layer7) {
+				t.Errorf("%s: port %d answers %s (%c) and nobody declared it", where, port, kind, answer)
+			}
+		}
+		t.Logf("%s: of %d TCP ports answer %s to %s; the firewall dropped %d packets", where, len(ports), text(got), kind, asked)
+	}
+}
+
+func isDeclared(port uint16, layer7 []uint16) bool {
+	return port == portDICOM || port == portSecond || port >= rangeFirst && port <= rangeLast || slices.Contains(layer7, port)
 }
 
 func macOf(t *testing.T, host host) net.HardwareAddr {
@@ -290,12 +321,17 @@ func (w *world) wantEyes(t *testing.T) {
 	for host, addresses := range map[host][]string{w.director: {director4, director6}, w.server: {server4, server6}} {
 		mac := macOf(t, host)
 		for _, own := range addresses {
-			got, err := scan(w.client, target{mac, parsed(own)}, unix.IPPROTO_TCP, all(), complete)
+			got, err := scan(w.client, target{mac, parsed(own)}, firstPacket, all(), complete)
 			suite.Must(t, err)
 			if len(got) != 65535 || got[decoySSH] != 'o' || got[decoyPrinter] != 'o' || got[decoyBackend] != 'o' {
 				t.Errorf("%s: %d of 65535 ports answer: the scan does not see", own, len(got))
 			}
-			datagrams, err := scan(w.client, target{mac, parsed(own)}, unix.IPPROTO_UDP, []uint16{decoySNMP}, func(_ int, got said) (bool, error) { return len(got) > 0, nil })
+			probes, err := scan(w.client, target{mac, parsed(own)}, stealthy()["ACK"], probed(), func(_ int, got said) (bool, error) { return len(got) == len(probed()), nil })
+			suite.Must(t, err)
+			if len(probes) != len(probed()) {
+				t.Errorf("%s: %d of %d ports answer an ACK: the scan does not see", own, len(probes), len(probed()))
+			}
+			datagrams, err := scan(w.client, target{mac, parsed(own)}, datagram, []uint16{decoySNMP}, func(_ int, got said) (bool, error) { return len(got) > 0, nil })
 			suite.Must(t, err)
 			if datagrams[decoySNMP] != 'o' {
 				t.Errorf("%s: the UDP decoy is not seen", own)
@@ -309,8 +345,7 @@ func (w *world) wantEyes(t *testing.T) {
 func (w *world) wantDeclared(t *testing.T, where string, got said, layer7 []uint16) {
 	t.Helper()
 	for port, answer := range got {
-		declared := port == portDICOM || port == portSecond || port >= rangeFirst && port <= rangeLast || slices.Contains(layer7, port)
-		if !declared {
+		if !isDeclared(port, layer7) {
 			t.Errorf("%s: port %d answers (%c) and nobody declared it", where, port, answer)
 		}
 	}

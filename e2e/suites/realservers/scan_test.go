@@ -28,13 +28,26 @@ const (
 	gap   = 4 * time.Millisecond
 )
 
+// question is a kind of packet: datagrams, or TCP packets with flags (RFC 9293 section 3.1).
+type question struct{ protocol, flags byte }
+
+var (
+	firstPacket = question{unix.IPPROTO_TCP, 0x02}
+	datagram    = question{protocol: unix.IPPROTO_UDP}
+)
+
+// stealthy are the TCP packets of scanners that do not open connections (nmap -sA and -sF).
+func stealthy() map[string]question {
+	return map[string]question{"ACK": {unix.IPPROTO_TCP, 0x10}, "FIN": {unix.IPPROTO_TCP, 0x01}}
+}
+
 // scanner asks ports of a target with packets of its own making, past the client's kernel.
 type scanner struct {
 	fd, index int
 	own       netip.Addr
 	to        target
-	protocol  byte
-	got       said
+	question
+	got said
 }
 
 // rounds is how often a port is asked at most.
@@ -42,8 +55,8 @@ const rounds = 12
 
 // scan asks ports of a target from the client in rounds, those that have not answered, until enough
 // says so.
-func scan(client *lab.Namespace, to target, protocol byte, ports []uint16, enough func(round int, got said) (bool, error)) (said, error) {
-	s := &scanner{own: parsed(client4), to: to, protocol: protocol, got: said{}}
+func scan(client *lab.Namespace, to target, what question, ports []uint16, enough func(round int, got said) (bool, error)) (said, error) {
+	s := &scanner{own: parsed(client4), to: to, question: what, got: said{}}
 	if to.address.Is6() {
 		s.own = parsed(client6)
 	}
@@ -103,7 +116,7 @@ func (s *scanner) round(ports []uint16) error {
 		if s.got[port] != 0 {
 			continue
 		}
-		if err := unix.Sendto(s.fd, s.question(port), 0, to); err != nil {
+		if err := unix.Sendto(s.fd, s.packet(port), 0, to); err != nil {
 			return err
 		}
 		if sent++; sent%burst == 0 {
@@ -139,11 +152,11 @@ func (s *scanner) read(wait time.Duration) error {
 // localPort is where all questions come from.
 const localPort = 40000
 
-// question is a first packet of TCP, or a datagram with one byte (RFC 9293, RFC 768).
-func (s *scanner) question(port uint16) []byte {
+// packet is one of TCP, or a datagram with one byte (RFC 9293, RFC 768).
+func (s *scanner) packet(port uint16) []byte {
 	segment := make([]byte, 20)
 	binary.BigEndian.PutUint32(segment[4:], 1)
-	segment[12], segment[13], segment[14] = 5<<4, 2, 4
+	segment[12], segment[13], segment[14] = 5<<4, s.flags, 4
 	checksum := segment[16:18]
 	if s.protocol == unix.IPPROTO_UDP {
 		segment = append(make([]byte, 8), '?', 0)[:9]
