@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
+	"maps"
 	"time"
 
 	coordinationv1 "k8s.io/api/coordination/v1"
@@ -18,6 +19,7 @@ import (
 	"github.com/truepacs/balancer/api/v1alpha1"
 	"github.com/truepacs/balancer/controllers/balancer"
 	"github.com/truepacs/balancer/controllers/liveness"
+	"github.com/truepacs/balancer/internal/node"
 )
 
 const (
@@ -26,53 +28,84 @@ const (
 	leaseSeconds = 20
 )
 
+// written is what this process has written to the API server, as far as it knows.
+type written struct {
+	reports map[types.NamespacedName]v1alpha1.TruePACSReportStatus
+	// gone are the balancers of whose report this node is known to have none.
+	gone map[types.NamespacedName]bool
+}
+
+func newWritten() *written {
+	return &written{reports: map[types.NamespacedName]v1alpha1.TruePACSReportStatus{}, gone: map[types.NamespacedName]bool{}}
+}
+
 // reportUntil writes what the node does until ctx ends: at once when something changed, and the
 // Lease all the time.
 func (r *runner) reportUntil(ctx context.Context, api client.Client) {
-	tick := time.NewTicker(renew)
-	defer tick.Stop()
-	written := map[types.NamespacedName]v1alpha1.TruePACSReportStatus{}
-	for {
-		if err := r.write(ctx, api, written); err != nil && ctx.Err() == nil {
+	before := newWritten()
+	try := func(write func(ctx context.Context) error) {
+		bounded, cancel := context.WithTimeout(ctx, callTimeout)
+		defer cancel()
+		if err := write(bounded); err != nil && ctx.Err() == nil {
 			r.log.V(1).Info("the report could not be written, it will be tried again", "cause", err.Error())
 		}
+	}
+	keepWriting(ctx, r.report,
+		func() { try(func(ctx context.Context) error { return r.renewLease(ctx, api) }) },
+		func() {
+			try(func(ctx context.Context) error {
+				return errors.Join(r.writeNode(ctx, api), r.writeReports(ctx, api, r.node.Reports(), before))
+			})
+		})
+}
+
+// keepWriting calls both at once and from then on every five seconds, write also when it is woken,
+// until ctx ends.
+func keepWriting(ctx context.Context, woken <-chan struct{}, renewLease, write func()) {
+	tick := time.NewTicker(renew)
+	defer tick.Stop()
+	renewLease()
+	write()
+	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-		case <-r.report:
+			renewLease()
+		case <-woken:
 			time.Sleep(settle)
 		}
+		write()
 	}
 }
 
-func (r *runner) write(ctx context.Context, api client.Client, written map[types.NamespacedName]v1alpha1.TruePACSReportStatus) error {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
-	errs := []error{r.renewLease(ctx, api), r.writeNode(ctx, api)}
-	reports := r.node.Reports()
+// writeReports writes the reports of the balancers that this node is the director of and removes
+// the others'. One may be left from before this process began, so that each is removed once.
+func (r *runner) writeReports(ctx context.Context, api client.Client, reports map[types.NamespacedName]node.Report, before *written) error {
+	var errs []error
 	for name, report := range reports {
-		last, known := written[name]
+		last, known := before.reports[name]
 		switch {
-		case !report.Active && known:
+		case !report.Active && !before.gone[name]:
 			if err := r.removeReport(ctx, api, name); err != nil {
-				errs = append(errs, err)
+				errs = append(errs, fmt.Errorf("remove report %s: %w", reportName(name.Name, r.options.Node), err))
 				continue
 			}
-			delete(written, name)
+			delete(before.reports, name)
+			before.gone[name] = true
 		case report.Active && (!known || !equality.Semantic.DeepEqual(last, report.Status)):
+			delete(before.gone, name) // whatever becomes of writing it
 			if err := r.writeReport(ctx, api, name, report.Status); err != nil {
 				errs = append(errs, err)
 				continue
 			}
-			written[name] = report.Status
+			before.reports[name] = report.Status
 		}
 	}
-	for name := range written {
-		if _, there := reports[name]; !there {
-			delete(written, name) // the owner is gone, and with it the report
-		}
-	}
+	there := func(name types.NamespacedName) bool { _, ok := reports[name]; return ok }
+	// The owner is gone, and with it the report.
+	maps.DeleteFunc(before.reports, func(name types.NamespacedName, _ v1alpha1.TruePACSReportStatus) bool { return !there(name) })
+	maps.DeleteFunc(before.gone, func(name types.NamespacedName, _ bool) bool { return !there(name) })
 	return errors.Join(errs...)
 }
 

@@ -26,7 +26,9 @@ type Config struct {
 	Resync time.Duration
 	// SurveyEvery is the time between two surveys. Absent: 5 s.
 	SurveyEvery time.Duration
-	// OnChange is called after each pass; it must not block.
+	// Watcher tells of what others change; nil: only Resync finds it.
+	Watcher Watcher
+	// OnChange is called when Observed differs from what it was; it must not block.
 	OnChange func()
 }
 
@@ -156,10 +158,13 @@ func (a *Agent) Observed() Observed {
 // Run carries out the desired Node until ctx ends. What is programmed stays.
 func (a *Agent) Run(ctx context.Context) {
 	defer a.cfg.Drivers.Checker.Close()
-	var surveys sync.WaitGroup
-	defer surveys.Wait()
+	var beside sync.WaitGroup
+	defer beside.Wait()
 	if a.cfg.Drivers.Surveyor != nil {
-		surveys.Go(func() { a.survey(ctx) })
+		beside.Go(func() { a.survey(ctx) })
+	}
+	if a.cfg.Watcher != nil {
+		beside.Go(func() { a.watch(ctx) })
 	}
 	resync := time.NewTicker(a.cfg.Resync)
 	defer resync.Stop()
@@ -197,9 +202,12 @@ func (a *Agent) pass(ctx context.Context) {
 		return
 	}
 	a.mu.Lock()
+	news := !sameObserved(a.observed, next)
 	a.observed = next
 	a.mu.Unlock()
-	a.cfg.OnChange()
+	if news {
+		a.cfg.OnChange()
+	}
 }
 
 // apply hands the desired sets to the drivers: a real server is prepared, and the kernel knows
@@ -211,8 +219,11 @@ func (a *Agent) apply(ctx context.Context, want *desired) Observed {
 	var leaving drain.Result
 	if err == nil {
 		leaving, err = a.leave(ctx, a.weigh(node.Services, verdicts))
-		failures = append(failures, err, d.VirtualServer.Set(ctx, leaving.Services, node.Timeouts), d.PacketFilter.Set(ctx, rules(node, leaving)))
+		failures = append(failures, err, d.VirtualServer.Set(ctx, leaving.Services, node.Timeouts))
+	} else { // addresses are held all the same, and nothing undeclared may answer there
+		leaving.Services = node.Services
 	}
+	failures = append(failures, d.PacketFilter.Set(ctx, rules(node, leaving)))
 	failures = append(failures,
 		d.Addresses.Set(ctx, node.VirtualIPs),
 		d.Proxy.Set(ctx, node.Proxy),

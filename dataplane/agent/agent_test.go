@@ -30,6 +30,8 @@ type host struct {
 	weights  map[uint32]map[string]int
 	readErr  error
 	setErr   error
+	rules    PacketRules
+	seen     ProxyState
 }
 
 func (h *host) did(call string) {
@@ -55,7 +57,11 @@ func (d ipvsOf) Weights(context.Context) (map[uint32]map[string]int, error) {
 
 type nftOf struct{ *host }
 
-func (d nftOf) Set(context.Context, PacketRules) error { d.did("nft"); return nil }
+func (d nftOf) Set(_ context.Context, rules PacketRules) error {
+	d.did("nft")
+	d.rules = rules
+	return nil
+}
 
 type addressesOf struct{ *host }
 
@@ -79,7 +85,13 @@ func (d realServerOf) Set(context.Context, []model.LoopbackVIP) error {
 type proxyOf struct{ *host }
 
 func (d proxyOf) Set(_ context.Context, p model.Proxy) error { d.did("proxy"); d.proxy = p; return nil }
-func (d proxyOf) State() ProxyState                          { return ProxyState{Connected: true} }
+func (d proxyOf) State() ProxyState {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	s := d.seen
+	s.Connected = true
+	return s
+}
 
 type checkerOf struct{ *host }
 
@@ -188,6 +200,9 @@ func TestUnreadableKernelStaysAsItIs(t *testing.T) {
 		synctest.Wait()
 		if slices.Contains(h.calls, "ipvs") {
 			t.Error("IPVS was written without having been read")
+		}
+		if len(h.rules.Services) != 1 || h.rules.Services[0].Mark != 7 || len(h.rules.Guarded) != 1 {
+			t.Errorf("the addresses are held without marks or guard: %+v", h.rules)
 		}
 		if a.Observed().Failure == nil {
 			t.Error("the failure is not reported")

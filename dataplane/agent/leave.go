@@ -15,7 +15,9 @@ import (
 // Without it nobody knows when a server is drained, and nothing is reset.
 type ConnectionTable interface {
 	// EachConnection calls visit with each connection, one value for all; it holds one at a time.
-	EachConnection(ctx context.Context, visit func(*drain.Connection)) error
+	// Its Service is the key of the one of services that answers there: they may not have been Set
+	// yet, after a restart for one.
+	EachConnection(ctx context.Context, services []model.VirtualService, visit func(*drain.Connection)) error
 }
 
 // leaver follows the servers that leave. It belongs to the loop.
@@ -62,7 +64,7 @@ func (a *Agent) tally(ctx context.Context, services []model.VirtualService, now 
 	if tally == nil {
 		return nil, nil
 	}
-	if err := table.EachConnection(ctx, tally.Add); err != nil {
+	if err := table.EachConnection(ctx, services, tally.Add); err != nil {
 		return nil, fmt.Errorf("count the connections of servers that are drained: %w", err)
 	}
 	return tally, nil

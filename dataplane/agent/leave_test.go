@@ -55,7 +55,10 @@ func (k *kernel) Set(_ context.Context, all []model.VirtualService, _ model.IPVS
 	return nil
 }
 
-func (k *kernel) EachConnection(_ context.Context, visit func(*drain.Connection)) error {
+func (k *kernel) EachConnection(_ context.Context, services []model.VirtualService, visit func(*drain.Connection)) error {
+	if len(services) != 1 {
+		return errors.New("asked without services")
+	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.reads++

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -117,6 +118,19 @@ func (a *Announcer) Set(ctx context.Context, all []model.VirtualIP) error {
 	a.entries = next
 	a.notify()
 	return errors.Join(errs...)
+}
+
+// Again announces those of the addresses of the last Set that are named in a burst from now on:
+// they were away and are back.
+func (a *Announcer) Again(addresses []netip.Addr) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for key := range a.entries {
+		if slices.Contains(addresses, key.address) {
+			a.entries[key] = &entry{due: time.Now().Add(a.config.Schedule.Burst[0])}
+		}
+	}
+	a.notify()
 }
 
 // refreshPorts opens and closes ports so that each interface that is named has one for its

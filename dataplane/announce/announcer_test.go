@@ -77,6 +77,27 @@ func (b *bench) wantSent(t *testing.T, want ...string) {
 	}
 }
 
+func TestAgainIsABurst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		b.mustSet(t, vip("192.0.2.1", "tp0"), vip("192.0.2.2", "tp0"))
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		before := len(b.sent(t))
+		b.Again([]netip.Addr{netip.MustParseAddr("192.0.2.2"), netip.MustParseAddr("192.0.2.9")})
+		b.mustSet(t, vip("192.0.2.1", "tp0"), vip("192.0.2.2", "tp0")) // does not undo it
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		want := []string{
+			"10s tp0 192.0.2.2 020000000001", "11s tp0 192.0.2.2 020000000001",
+			"12s tp0 192.0.2.2 020000000001", "15s tp0 192.0.2.2 020000000001",
+		}
+		if diff := cmp.Diff(want, b.sent(t)[before:]); diff != "" {
+			t.Errorf("announced (-want +got):\n%s", diff)
+		}
+	})
+}
+
 func TestBurstAndRefresh(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)

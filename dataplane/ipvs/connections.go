@@ -14,7 +14,7 @@ import (
 
 // Connection is one connection through IPVS, or the memory of a persistent client.
 type Connection struct {
-	// Key is the service's key; empty if no service of the last Set answers there.
+	// Key is the service's key; empty if none of the services answers there.
 	Key string
 	// Template says that this is no connection but what keeps a persistent client on its server.
 	// Client is then the client's network, Virtual without meaning.
@@ -45,14 +45,21 @@ type ConnectionFilter struct {
 	WithoutTemplates bool
 }
 
-// Connections calls visit with each connection that the filter chooses, foreign ones too unless it
-// names a service, in the kernel's order. It holds one at a time, however many there are, and ends
+// Connections calls visit with each connection that the filter chooses, of the services of the last
+// Set and foreign ones too unless it names a service, in the kernel's order. It holds one at a time, however many there are, and ends
 // with visit's first error. Connections come and go meanwhile: the kernel may show one twice or not
 // at all.
 func (d *Driver) Connections(ctx context.Context, filter ConnectionFilter, visit func(Connection) error) error {
 	d.mu.Lock()
-	who := directory(d.wishes)
+	all := d.wishes
 	d.mu.Unlock()
+	return d.ConnectionsOf(ctx, all, filter, visit)
+}
+
+// ConnectionsOf is Connections with services that need not have been Set: those of all. A process
+// that has just started knows whose connections the kernel has before it writes anything.
+func (d *Driver) ConnectionsOf(ctx context.Context, all []model.VirtualService, filter ConnectionFilter, visit func(Connection) error) error {
+	who := directory(all)
 	err := d.config.Kernel.Connections(ctx, func(found *procfs.Connection) error {
 		c := Connection{
 			Key: who.key(found), Template: found.Template(), Protocol: found.Protocol, Client: found.Client,

@@ -73,6 +73,29 @@ func TestConnections(t *testing.T) {
 	}
 }
 
+// TestConnectionsBeforeTheFirstSet is what a process sees that has just started.
+func TestConnectionsBeforeTheFirstSet(t *testing.T) {
+	fake := &ipvs.Fake{}
+	driver := ipvs.New(ipvs.Config{Kernel: fake})
+	fake.SetConnections(procfs.Connection{
+		Protocol: "TCP", Client: netip.MustParseAddrPort("198.51.100.9:40000"), Virtual: netip.MustParseAddrPort("192.0.2.100:104"),
+		Destination: netip.MustParseAddrPort("192.0.2.11:104"), State: "ESTABLISHED",
+	})
+	key := func(all []model.VirtualService) (key string) {
+		err := driver.ConnectionsOf(t.Context(), all, ipvs.ConnectionFilter{}, func(c ipvs.Connection) error { key = c.Key; return nil })
+		if err != nil {
+			t.Fatal(err)
+		}
+		return key
+	}
+	if got, want := key([]model.VirtualService{ipvstest.Dicom()}), ipvstest.Dicom().Key; got != want {
+		t.Errorf("the connection is of %q, want %q", got, want)
+	}
+	if got := key(nil); got != "" {
+		t.Errorf("the connection is of %q without services", got)
+	}
+}
+
 func TestStats(t *testing.T) {
 	fake := &ipvs.Fake{}
 	driver := ipvs.New(ipvs.Config{Kernel: fake})

@@ -308,3 +308,55 @@ func TestSocketNeedsNoAddressOnTheHost(t *testing.T) {
 	}
 	s.Close()
 }
+
+func TestIPv6SocketNeedsNoAddressOnTheHostAndTakesNoIPv4(t *testing.T) {
+	s, err := Listen(netip.MustParseAddrPort("[2001:db8::77]:104"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Close()
+	all, err := Listen(netip.AddrPortFrom(netip.IPv6Unspecified(), loopback.FreePort(t)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer all.Close()
+	if c, err := net.Dial("tcp4", fmt.Sprintf("127.0.0.1:%d", all.Address().Port())); err == nil {
+		c.Close()
+		t.Error("an IPv6 socket took an IPv4 connection")
+	}
+}
+
+func TestAddressesThatNoSocketHasAreRefused(t *testing.T) {
+	for _, text := range []string{"[::ffff:192.0.2.1]:104", "[fe80::1%lo]:104"} {
+		if s, err := Listen(netip.MustParseAddrPort(text)); err == nil {
+			s.Close()
+			t.Errorf("listens on %s", text)
+		}
+	}
+	if _, err := Listen(netip.AddrPort{}); err == nil {
+		t.Error("listens on no address")
+	}
+}
+
+// TestIPv6SocketsArePassed restarts the agent, which gets its IPv6 socket back from the proxy.
+func TestIPv6SocketsArePassed(t *testing.T) {
+	defer goleak.VerifyNone(t)
+	path := filepath.Join(t.TempDir(), "keeper.sock")
+	addr := netip.AddrPortFrom(netip.IPv6Loopback(), loopback.FreePort(t))
+	server, agent := startServer(t, path)
+	set(t, server, proxyOn(addr))
+	_, proxy := startClient(path, "six")
+	defer proxy.stop()
+	if got, err := ask(addr); got != "six" || err != nil {
+		t.Fatalf("answer %q, %v", got, err)
+	}
+	agent.stop()
+	server, agent = startServer(t, path)
+	defer agent.stop()
+	eventually(t, "the agent has the socket again", func() bool {
+		return server.Set(t.Context(), proxyOn(addr)) == nil && server.State().Current
+	})
+	if got, err := ask(addr); got != "six" || err != nil {
+		t.Errorf("answer after the restart %q, %v", got, err)
+	}
+}

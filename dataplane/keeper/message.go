@@ -1,6 +1,7 @@
 package keeper
 
 import (
+	"reflect"
 	"time"
 
 	"github.com/truepacs/balancer/dataplane/model"
@@ -37,7 +38,8 @@ type hello struct {
 	PID          int       `json:"pid"`
 }
 
-// Status is what a proxy runs and sees.
+// Status is what a proxy runs and sees. It comes every second; what is worth acting on is what
+// differs.
 type Status struct {
 	// Generation is the Proxy.Generation that the proxy runs.
 	Generation uint64 `json:"generation"`
@@ -49,4 +51,11 @@ type Status struct {
 	Draining bool `json:"draining,omitempty"`
 	// Connections is the number of open client connections.
 	Connections int64 `json:"connections"`
+}
+
+// differs tells whether a report says something else than the one before; numbers that move with
+// traffic are left out.
+func (s Status) differs(before Status) bool {
+	s.Connections, before.Connections = 0, 0
+	return !reflect.DeepEqual(s, before)
 }

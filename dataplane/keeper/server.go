@@ -24,7 +24,8 @@ type ServerConfig struct {
 	Path string
 	// Group owns the unix socket, so that a proxy that is not root may connect; -1: leave it.
 	Group int
-	// OnChange is called when a proxy connects, leaves or reports; it must not block.
+	// OnChange is called when a proxy connects, leaves, or reports something else than before,
+	// counters left out; it must not block.
 	OnChange func()
 }
 
@@ -43,9 +44,10 @@ type Server struct {
 // peer is one connected proxy.
 type peer struct {
 	wire
-	hello  *hello // nil until said
-	has    map[netip.AddrPort]bool
-	status Status
+	hello    *hello // nil until said
+	has      map[netip.AddrPort]bool
+	status   Status
+	reported bool // status is what it reported
 }
 
 // ProxyState says which proxy is current and what it reports.
@@ -148,23 +150,30 @@ func (s *Server) serve(conn *net.UnixConn) {
 	s.cfg.OnChange()
 }
 
+// handle carries out one message and tells of what is new. Sockets are new with the hello that
+// follows them.
 func (s *Server) handle(p *peer, m message, sockets []*Socket) error {
+	news, err := s.take(p, m, sockets)
+	if news {
+		s.cfg.OnChange()
+	}
+	return err
+}
+
+func (s *Server) take(p *peer, m message, sockets []*Socket) (news bool, err error) {
 	s.mu.Lock()
-	defer s.cfg.OnChange()
 	defer s.mu.Unlock()
 	for _, socket := range sockets {
 		p.has[socket.addr] = true
 	}
 	s.store.add(sockets)
 	switch m.Kind {
-	case kindSockets:
-		return nil
 	case kindHello:
-		return s.greet(p, m.Hello)
+		return true, s.greet(p, m.Hello)
 	case kindStatus:
 		return s.note(p, m.Status)
 	}
-	return nil // a kind of a later version
+	return false, nil // sockets, or a kind of a later version
 }
 
 func (s *Server) greet(p *peer, h *hello) error {
@@ -184,15 +193,17 @@ func (s *Server) greet(p *peer, h *hello) error {
 	return s.update(p)
 }
 
-func (s *Server) note(p *peer, status *Status) error {
+// note keeps what a proxy reports; news: it differs from the report before.
+func (s *Server) note(p *peer, status *Status) (news bool, err error) {
 	if status == nil {
-		return errors.New("proxy sent an empty status")
+		return false, errors.New("proxy sent an empty status")
 	}
-	p.status = *status
+	news = !p.reported || status.differs(p.status)
+	p.status, p.reported = *status, true
 	if p == s.current() && s.runsDesired(p) {
 		s.drainOthers(p)
 	}
-	return nil
+	return news, nil
 }
 
 func (s *Server) runsDesired(p *peer) bool {

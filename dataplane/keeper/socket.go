@@ -21,35 +21,59 @@ type Socket struct {
 	addr netip.AddrPort
 }
 
-// Listen opens a listening socket on an address that need not be on the host yet (IP_FREEBIND,
-// ip(7)), so that it is there before the virtual IP address arrives.
+// Listen opens a listening socket on an address of either family that need not be on the host yet
+// (IP_FREEBIND, ip(7); IPV6_FREEBIND, linux/in6.h), so that it is there before the virtual IP
+// address arrives. One on an IPv6 address takes no IPv4 (IPV6_V6ONLY, RFC 3493 section 5.3). An IPv4
+// address written as IPv6 and a zone are refused: no virtual IP has either.
 func Listen(addr netip.AddrPort) (*Socket, error) {
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	how, err := bindingOf(addr)
+	if err != nil {
+		return nil, fmt.Errorf("listen on %s: %w", addr, err)
+	}
+	fd, err := unix.Socket(how.family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return nil, fmt.Errorf("open a socket for %s: %w", addr, err)
 	}
-	s := &Socket{fd: fd, addr: addr}
-	if err := s.bind(); err != nil {
-		s.Close()
+	if err := how.listen(fd); err != nil {
+		_ = unix.Close(fd)
 		return nil, fmt.Errorf("listen on %s: %w", addr, err)
 	}
-	return s, nil
+	return &Socket{fd: fd, addr: addr}, nil
 }
 
-func (s *Socket) bind() error {
-	for _, option := range [][3]int{
-		{unix.SOL_SOCKET, unix.SO_REUSEADDR, 1},
-		{unix.IPPROTO_IP, unix.IP_FREEBIND, 1},
-	} {
-		if err := unix.SetsockoptInt(s.fd, option[0], option[1], option[2]); err != nil {
+// binding is how a socket gets an address.
+type binding struct {
+	family  int
+	options [][2]int // level and name of options that are switched on
+	to      unix.Sockaddr
+}
+
+func bindingOf(addr netip.AddrPort) (binding, error) {
+	switch ip := addr.Addr(); {
+	case ip.Is4():
+		return binding{
+			unix.AF_INET, [][2]int{{unix.IPPROTO_IP, unix.IP_FREEBIND}},
+			&unix.SockaddrInet4{Port: int(addr.Port()), Addr: ip.As4()},
+		}, nil
+	case ip.Is6() && !ip.Is4In6() && ip.Zone() == "":
+		return binding{
+			unix.AF_INET6, [][2]int{{unix.IPPROTO_IPV6, unix.IPV6_V6ONLY}, {unix.IPPROTO_IPV6, unix.IPV6_FREEBIND}},
+			&unix.SockaddrInet6{Port: int(addr.Port()), Addr: ip.As16()},
+		}, nil
+	}
+	return binding{}, errors.New("no address that a socket can have: write an IPv4 or IPv6 address without zone")
+}
+
+func (b binding) listen(fd int) error {
+	for _, option := range append([][2]int{{unix.SOL_SOCKET, unix.SO_REUSEADDR}}, b.options...) {
+		if err := unix.SetsockoptInt(fd, option[0], option[1], 1); err != nil {
 			return err
 		}
 	}
-	to := &unix.SockaddrInet4{Port: int(s.addr.Port()), Addr: s.addr.Addr().As4()}
-	if err := unix.Bind(s.fd, to); err != nil {
+	if err := unix.Bind(fd, b.to); err != nil {
 		return err
 	}
-	return unix.Listen(s.fd, backlog)
+	return unix.Listen(fd, backlog)
 }
 
 // adopt takes over a descriptor that was passed to this process. It must be a listening TCP
@@ -66,12 +90,22 @@ func adopt(fd int) (*Socket, error) {
 	if err != nil {
 		return nil, fmt.Errorf("address of the socket passed: %w", err)
 	}
-	in4, ok := name.(*unix.SockaddrInet4)
-	if !ok {
-		return nil, fmt.Errorf("socket passed is not IPv4 but %T", name)
+	addr, err := addressOf(name)
+	if err != nil {
+		return nil, err
 	}
-	addr := netip.AddrPortFrom(netip.AddrFrom4(in4.Addr), uint16(in4.Port))
 	return &Socket{fd: fd, addr: addr}, nil
+}
+
+// addressOf reads a socket's own address.
+func addressOf(name unix.Sockaddr) (netip.AddrPort, error) {
+	switch at := name.(type) {
+	case *unix.SockaddrInet4:
+		return netip.AddrPortFrom(netip.AddrFrom4(at.Addr), uint16(at.Port)), nil
+	case *unix.SockaddrInet6:
+		return netip.AddrPortFrom(netip.AddrFrom16(at.Addr), uint16(at.Port)), nil
+	}
+	return netip.AddrPort{}, fmt.Errorf("socket passed is neither IPv4 nor IPv6 but %T", name)
 }
 
 // Address returns the address the socket listens on.

@@ -34,16 +34,30 @@ func New(kernel Kernel) *Driver {
 // that is already there stays. Item errors carry the Key of the virtual IP, for leftovers the
 // address. Loopback interfaces belong to dataplane/realserver and are refused.
 func (d *Driver) Set(ctx context.Context, all []model.VirtualIP) error {
+	_, err := d.Hold(ctx, all)
+	return err
+}
+
+// Hold is Set and returns the addresses that were not there and are now: neighbours may have
+// learned meanwhile that somebody else has them, or nobody.
+func (d *Driver) Hold(ctx context.Context, all []model.VirtualIP) (added []netip.Addr, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	seen, err := d.observe(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	wanted, errs := desired(all, seen, d.marker)
 	changes := decide(wanted, seen, d.marker)
 	for _, item := range changes.Add {
-		errs = append(errs, d.add(ctx, item.Value))
+		if !item.Value.usable {
+			continue
+		}
+		err := d.add(ctx, item.Value)
+		if err == nil {
+			added = append(added, item.Value.address.Prefix.Addr())
+		}
+		errs = append(errs, err)
 	}
 	for _, item := range changes.Update {
 		errs = append(errs, d.change(ctx, item.Value))
@@ -51,7 +65,7 @@ func (d *Driver) Set(ctx context.Context, all []model.VirtualIP) error {
 	for _, item := range changes.Remove {
 		errs = append(errs, d.remove(ctx, item.Value))
 	}
-	return errors.Join(errs...)
+	return added, errors.Join(errs...)
 }
 
 // observed is what the kernel has.
@@ -167,9 +181,6 @@ func decide(wanted map[string]entry, seen observed, marker Marker) plan.Changes[
 }
 
 func (d *Driver) add(ctx context.Context, e entry) error {
-	if !e.usable {
-		return nil
-	}
 	act := fmt.Sprintf("add %s to %s", e.address.Prefix, e.address.Interface)
 	if err := ctx.Err(); err != nil {
 		return itemError(e.key, act, err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -170,5 +171,26 @@ func converge(t *rapid.T, h host, all []model.VirtualIP, foreign map[string]bool
 	before := h.kernel.writes
 	if err := netif.New(h.kernel).Set(t.Context(), all); err != nil || h.kernel.writes != before {
 		t.Fatalf("second call: %v, %d writes", err, h.kernel.writes-before)
+	}
+}
+
+// TestHoldNamesWhatItAdded: what was there, is there already or cannot be added is not named.
+func TestHoldNamesWhatItAdded(t *testing.T) {
+	h := fakeHost(t, false)
+	mustSet(t, h, vip("192.0.2.1", "tp0"))
+	all := []model.VirtualIP{vip("192.0.2.1", "tp0"), vip("192.0.2.2", "tp0"), vip("2001:db8::2", "tp0"), vip("192.0.2.3", "gone")}
+	for round, want := range [][]string{{"192.0.2.2", "2001:db8::2"}, nil} {
+		added, err := netif.New(h.kernel).Hold(t.Context(), all)
+		if items, rest := model.ItemErrors(err); rest != nil || len(items) != 1 {
+			t.Fatalf("error %v, want one about the interface that is gone", err)
+		}
+		var got []string
+		for _, a := range added {
+			got = append(got, a.String())
+		}
+		slices.Sort(got)
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("round %d: added (-want +got):\n%s", round, diff)
+		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"github.com/truepacs/balancer/dataplane/agent"
+	"github.com/truepacs/balancer/dataplane/announce"
 	"github.com/truepacs/balancer/dataplane/drain"
 	"github.com/truepacs/balancer/dataplane/drain/provoke"
 	"github.com/truepacs/balancer/dataplane/ipvs"
@@ -52,7 +53,7 @@ func (v *virtualServer) setIPVS(ctx context.Context, all []model.VirtualService,
 }
 
 // EachConnection implements agent.ConnectionTable. Without IPVS there are no connections.
-func (v *virtualServer) EachConnection(ctx context.Context, visit func(*drain.Connection)) error {
+func (v *virtualServer) EachConnection(ctx context.Context, services []model.VirtualService, visit func(*drain.Connection)) error {
 	timeouts, err := v.Timeouts(ctx)
 	if errors.Is(err, ipvs.ErrModuleMissing) {
 		return nil
@@ -61,7 +62,7 @@ func (v *virtualServer) EachConnection(ctx context.Context, visit func(*drain.Co
 		return err
 	}
 	var c drain.Connection
-	return v.Connections(ctx, ipvs.ConnectionFilter{WithoutTemplates: true}, func(found ipvs.Connection) error {
+	return v.ConnectionsOf(ctx, services, ipvs.ConnectionFilter{WithoutTemplates: true}, func(found ipvs.Connection) error {
 		c = drain.Connection{
 			Service: found.Key, Protocol: model.Protocol(found.Protocol), Client: found.Client, Virtual: found.Virtual,
 			Server: found.Server, State: found.State, Quiet: timeouts.TCPFin - found.Expires,
@@ -113,6 +114,22 @@ func (f feeder) State() agent.ProxyState {
 		Connected: s.Connected, Current: s.Current, Version: s.Version,
 		Refused: s.Status.Refused, Verdicts: s.Status.Verdicts,
 	}
+}
+
+// holder is virtual IP addresses as the agent sees them.
+type holder struct {
+	*netif.Driver
+	announcer *announce.Announcer
+}
+
+// Set implements agent.AddressHolder. Addresses that were gone are announced at once; those that
+// are new to the announcer it announces by itself.
+func (h holder) Set(ctx context.Context, all []model.VirtualIP) error {
+	added, err := h.Hold(ctx, all)
+	if len(added) > 0 {
+		h.announcer.Again(added)
+	}
+	return err
 }
 
 // packetFilter is nftables as the agent sees it.

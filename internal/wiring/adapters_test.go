@@ -4,10 +4,14 @@ import (
 	"errors"
 	"net/netip"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"github.com/truepacs/balancer/dataplane/drain"
+	"github.com/truepacs/balancer/dataplane/ipvs"
+	"github.com/truepacs/balancer/dataplane/ipvs/procfs"
 	"github.com/truepacs/balancer/dataplane/model"
 	"github.com/truepacs/balancer/dataplane/netif"
 	"github.com/truepacs/balancer/dataplane/netif/forwarding"
@@ -67,5 +71,29 @@ func TestClampsFitIntoTheTunnel(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, got, cmpopts.EquateComparable(netip.Addr{})); diff != "" {
 		t.Errorf("clamps (-want +got):\n%s", diff)
+	}
+}
+
+// TestConnectionsAreCountedBeforeTheFirstSet runs an agent that starts while a server is in
+// Maintenance, on a kernel with an open connection to it: the first pass must see it.
+func TestConnectionsAreCountedBeforeTheFirstSet(t *testing.T) {
+	fake := &ipvs.Fake{}
+	fake.SetConnections(procfs.Connection{
+		Protocol: "TCP", Client: netip.MustParseAddrPort("198.51.100.9:40000"), Virtual: netip.MustParseAddrPort("192.0.2.100:104"),
+		Destination: netip.MustParseAddrPort("192.0.2.11:104"), State: "ESTABLISHED",
+	})
+	v := &virtualServer{Driver: ipvs.New(ipvs.Config{Kernel: fake})}
+	services := []model.VirtualService{{
+		Key: "s", Mark: 1, Addresses: []netip.Addr{netip.MustParseAddr("192.0.2.100")}, Protocol: model.TCP, Ports: []uint16{104},
+		Servers: []model.RealServer{{Name: "a", Address: netip.MustParseAddr("192.0.2.11"), State: model.Maintenance}},
+	}}
+	now := time.Now()
+	tally := drain.Memory{}.Tally(services, now)
+	if err := v.EachConnection(t.Context(), services, tally.Add); err != nil {
+		t.Fatal(err)
+	}
+	r := drain.Decide(services, tally, drain.Memory{}, now)
+	if s := r.Statuses[drain.Key{Service: "s", Server: "a"}]; s.Phase != drain.Resetting || s.Connections != 1 || len(r.Resets) != 1 {
+		t.Errorf("%+v with %d resets: the connection is not seen", s, len(r.Resets))
 	}
 }

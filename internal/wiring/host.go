@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/go-logr/logr"
+	"github.com/vishvananda/netlink"
 
 	"github.com/truepacs/balancer/dataplane/agent"
 	"github.com/truepacs/balancer/dataplane/announce"
@@ -15,6 +17,7 @@ import (
 	"github.com/truepacs/balancer/dataplane/keeper"
 	"github.com/truepacs/balancer/dataplane/netif"
 	"github.com/truepacs/balancer/dataplane/netif/forwarding"
+	"github.com/truepacs/balancer/dataplane/netif/netwatch"
 	"github.com/truepacs/balancer/dataplane/nft"
 	"github.com/truepacs/balancer/dataplane/preflight"
 	"github.com/truepacs/balancer/dataplane/realserver"
@@ -40,9 +43,15 @@ type Options struct {
 	Marks translate.MarkRange
 	// ChecksDir is the administrator's directory of check programs; empty: they are off.
 	ChecksDir string
+	// Resync is the time between two looks at the kernel while nothing changes. Absent: 10 s.
+	Resync time.Duration
 	// OnChange is called when there may be something new to report; it must not block.
 	OnChange func()
 }
+
+// answerTimeout is how long the kernel may take for each answer to a question about interfaces,
+// addresses and routes, which takes microseconds; one that does not come must not hold up the rest.
+const answerTimeout = 5 * time.Second
 
 // Host is everything on one host that acts: drivers, agent and the keeper of sockets.
 type Host struct {
@@ -84,52 +93,71 @@ func Prepare(o Options) error {
 
 func join(o Options) (*Host, error) {
 	h := &Host{log: o.Log, runDir: o.RunDir}
+	config, err := h.config(o)
+	if err != nil {
+		return nil, err
+	}
+	h.Agent = agent.New(config)
+	return h, nil
+}
+
+// config makes the drivers and what the agent is told about them.
+func (h *Host) config(o Options) (agent.Config, error) {
+	// All netlink sockets of the process have this; the library's own default is a minute.
+	if err := netlink.SetSocketTimeout(answerTimeout); err != nil {
+		return agent.Config{}, fmt.Errorf("set how long the kernel may take to answer: %w", err)
+	}
 	// Drivers and checks report through wake, the agent is made last.
 	wake := func() { h.Agent.Wake() }
+	checker, err := newChecker(o, wake)
+	if err != nil {
+		return agent.Config{}, err
+	}
 	h.ipvs = ipvs.New(ipvs.Config{
 		Kernel:    &ipvs.Netlink{},
 		Marks:     ipvs.Marks{Base: o.Marks.Base, Mask: ^uint32(0) << o.Marks.Bits},
 		SysctlDir: filepath.Join(o.SysctlDir, "ipv4", "vs"),
 	})
 	h.netif = netif.New(netif.Rtnetlink{})
-	checker, err := newChecker(o, wake)
-	if err != nil {
-		return nil, err
-	}
 	h.nft = nft.New(nft.Config{Kernel: nft.Netfilter{}})
 	announcer := announce.New(announce.Config{Network: announce.Sockets{}, Log: o.Log})
 	h.closer = announcer.Close
 	h.Keeper = keeper.NewServer(keeper.ServerConfig{
 		Log: o.Log, Path: SocketPath(o.RunDir), Group: ProxyGroup, OnChange: wake,
 	})
-	h.Agent = agent.New(agent.Config{
-		Log:   o.Log,
-		Store: &agent.Store{Dir: o.StateDir, SecretDir: o.RunDir},
-		Drivers: agent.Drivers{
-			VirtualServer: &virtualServer{
-				Driver: h.ipvs, route: netif.Rtnetlink{}.Route,
-				forwarding: forwarding.New(forwarding.Config{
-					Dir: o.SysctlDir, RecordPath: filepath.Join(o.StateDir, "forwarding.json"),
-					Boot: realserver.Rtnetlink{}.Boot(), Log: o.Log,
-				}),
-			},
-			PacketFilter: packetFilter{h.nft, h.netif},
-			Addresses:    h.netif,
-			Announcer:    announcer,
-			RealServer: realserver.New(realserver.Config{
-				Kernel: netif.Rtnetlink{}, Sysctls: realserver.Rtnetlink{}, Tunnels: realserver.Rtnetlink{},
-				RecordPath: filepath.Join(o.StateDir, "realserver.json"), Log: o.Log,
-			}),
-			Proxy:   feeder{h.Keeper},
-			Checker: checker,
-			Surveyor: &surveyor{
-				netif: h.netif, ipvs: h.ipvs, nft: h.nft, marks: o.Marks,
-				prober: announce.Prober{Network: announce.Sockets{}}, replies: &preflight.Replies{},
-			},
-		},
+	return agent.Config{
+		Log:      o.Log,
+		Store:    &agent.Store{Dir: o.StateDir, SecretDir: o.RunDir},
+		Drivers:  h.drivers(o, announcer, checker),
+		Watcher:  netwatch.Watcher{Table: nft.DefaultTable},
+		Resync:   o.Resync,
 		OnChange: o.OnChange,
-	})
-	return h, nil
+	}, nil
+}
+
+func (h *Host) drivers(o Options, announcer *announce.Announcer, checker agent.Checker) agent.Drivers {
+	return agent.Drivers{
+		VirtualServer: &virtualServer{
+			Driver: h.ipvs, route: netif.Rtnetlink{}.Route,
+			forwarding: forwarding.New(forwarding.Config{
+				Dir: o.SysctlDir, RecordPath: filepath.Join(o.StateDir, "forwarding.json"),
+				Boot: realserver.Rtnetlink{}.Boot(), Log: o.Log,
+			}),
+		},
+		PacketFilter: packetFilter{h.nft, h.netif},
+		Addresses:    holder{h.netif, announcer},
+		Announcer:    announcer,
+		RealServer: realserver.New(realserver.Config{
+			Kernel: netif.Rtnetlink{}, Sysctls: realserver.Rtnetlink{}, Tunnels: realserver.Rtnetlink{},
+			RecordPath: filepath.Join(o.StateDir, "realserver.json"), Log: o.Log,
+		}),
+		Proxy:   feeder{h.Keeper},
+		Checker: checker,
+		Surveyor: &surveyor{
+			netif: h.netif, ipvs: h.ipvs, nft: h.nft, marks: o.Marks,
+			prober: announce.Prober{Network: announce.Sockets{}}, replies: &preflight.Replies{},
+		},
+	}
 }
 
 // Inspect returns what answers questions about the host's traffic.
