@@ -21,6 +21,6 @@
 // turns out to exist is read and changed; what seems to be too much is removed only if a second
 // reading agrees.
 //
-// The package may import dataplane/model, its own genl, procfs and schedule,
+// The package may import dataplane/model, dataplane/settings, logr, its own genl, procfs and schedule,
 // golang.org/x/sys/unix and the standard library.
 package ipvs

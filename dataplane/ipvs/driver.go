@@ -7,8 +7,11 @@ import (
 	"sync"
 	"time"
 
+	"github.com/go-logr/logr"
+
 	"github.com/truepacs/balancer/dataplane/ipvs/genl"
 	"github.com/truepacs/balancer/dataplane/model"
+	"github.com/truepacs/balancer/dataplane/settings"
 )
 
 // passTimeout bounds one call of Set. Each request to the kernel has a deadline of its own; this is
@@ -34,6 +37,14 @@ type Config struct {
 	// SysctlDir is where net/ipv4/vs of the host can be written; empty: DefaultSysctlDir. In a
 	// container /proc/sys is read-only, so there it is a mount of the host's.
 	SysctlDir string
+	// RecordPath is the file that remembers what settings of IPVS were before they were changed; its
+	// folder must exist and outlive the process, not necessarily the host. Empty: only the Driver
+	// remembers.
+	RecordPath string
+	// Boot identifies the running system, whose settings do not outlive it; empty: not known.
+	Boot string
+	// Log gets what an administrator may want to know; the zero value discards.
+	Log logr.Logger
 }
 
 // Driver programmes IPVS. Create it with New. It may be used from several goroutines.
@@ -48,6 +59,10 @@ type Driver struct {
 	settled bool // the last Set left nothing to be written
 
 	lastWeights lastWeights
+
+	host   *host
+	keeper *settings.Keeper
+	held   int // settings that the last SetSettings has not given back
 }
 
 // New returns a driver.
@@ -58,7 +73,13 @@ func New(config Config) *Driver {
 	if config.SysctlDir == "" {
 		config.SysctlDir = DefaultSysctlDir
 	}
-	return &Driver{config: config, lastWeights: lastWeights{}}
+	h := &host{files: settings.Files{Dir: config.SysctlDir}, kernel: config.Kernel}
+	return &Driver{
+		config: config, lastWeights: lastWeights{}, host: h,
+		keeper: settings.New(settings.Config{
+			Host: h, RecordPath: config.RecordPath, Boot: config.Boot, Explain: explainSetting, Log: config.Log,
+		}),
+	}
 }
 
 // Set makes the kernel run all these services and, of our range of marks, no others. Everything is
@@ -68,7 +89,8 @@ func New(config Config) *Driver {
 //
 // A service or server that fails does not stop the others; item errors carry the service's Key,
 // or the mark for a leftover. A service that is wrong in itself, and a server that is, stay as they
-// were. Without services the kernel module is not loaded.
+// were. Without services the kernel module is not loaded. If the error is ErrUnreadable, nothing was
+// done.
 func (d *Driver) Set(ctx context.Context, all []model.VirtualService) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -77,6 +99,7 @@ func (d *Driver) Set(ctx context.Context, all []model.VirtualService) error {
 	d.wish(all)
 	if len(all) == 0 && !d.config.Kernel.Loaded() {
 		d.memory.forget()
+		d.memory.alone = true // nobody has services in a kernel without IPVS
 		return nil
 	}
 	quiet, err := d.observe(ctx)
@@ -105,7 +128,7 @@ func (d *Driver) wish(all []model.VirtualService) {
 // unreadable reports for each service that IPVS cannot be read.
 func unreadable(all []model.VirtualService, err error) []error {
 	reason, err := explain(err)
-	err = fmt.Errorf("read services: %w", err)
+	err = fmt.Errorf("%w: %w", ErrUnreadable, err)
 	if len(all) == 0 {
 		return []error{fmt.Errorf("ipvs: %w", err)}
 	}

@@ -2,6 +2,7 @@ package ipvs_test
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"net/netip"
 	"strings"
@@ -90,13 +91,8 @@ func TestKernelWithoutIPVS(t *testing.T) {
 		t.Errorf("a host without services complains: %v", err)
 	}
 	driver := ipvs.New(ipvs.Config{Kernel: fake})
-	for name, err := range map[string]error{
-		"Available":   driver.Available(t.Context()),
-		"SetTimeouts": driver.SetTimeouts(t.Context(), time.Hour, 0, 0),
-	} {
-		if err == nil || !strings.Contains(err.Error(), "modprobe ip_vs") {
-			t.Errorf("%s: %v", name, err)
-		}
+	if err := driver.Available(t.Context()); err == nil || !strings.Contains(err.Error(), "modprobe ip_vs") {
+		t.Errorf("Available: %v", err)
 	}
 	if _, err := driver.State(t.Context()); err == nil || !strings.Contains(err.Error(), "modprobe ip_vs") {
 		t.Errorf("State: %v", err)
@@ -132,9 +128,10 @@ func TestRefusedRemovalNamesTheMark(t *testing.T) {
 func TestTimeoutsAreWrittenOnlyWhenDifferent(t *testing.T) {
 	fake := &ipvs.Fake{}
 	spy := &timeoutSpy{Kernel: fake}
-	driver := ipvs.New(ipvs.Config{Kernel: spy})
+	driver := ipvs.New(ipvs.Config{Kernel: spy, SysctlDir: ipvstest.Sysctls(t)})
+	timeouts := model.IPVSTimeouts{TCP: time.Hour, TCPFin: 2 * time.Minute}
 	for range 3 {
-		if err := driver.SetTimeouts(t.Context(), time.Hour, 2*time.Minute, 0); err != nil {
+		if err := errors.Join(driver.Set(t.Context(), []model.VirtualService{ipvstest.Web()}), driver.SetSettings(t.Context(), timeouts)); err != nil {
 			t.Fatal(err)
 		}
 	}

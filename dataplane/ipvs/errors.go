@@ -20,6 +20,9 @@ const (
 // ErrModuleMissing means that the kernel has no IPVS.
 var ErrModuleMissing = genl.ErrNoModule
 
+// ErrUnreadable means that Set could not read what the kernel has, and has done nothing.
+var ErrUnreadable = errors.New("read services")
+
 // remedy is an error in words of its own.
 type remedy struct {
 	words string

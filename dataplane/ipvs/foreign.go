@@ -11,7 +11,7 @@ const askUpTo = 1000
 func (d *Driver) Foreign(ctx context.Context, few int) (some []string, count int, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if !d.memory.foreign && len(d.wishes) > askUpTo || !d.config.Kernel.Loaded() {
+	if d.memory.alone && len(d.wishes) > askUpTo || !d.config.Kernel.Loaded() {
 		return nil, 0, nil
 	}
 	services, err := d.config.Kernel.Services(ctx)

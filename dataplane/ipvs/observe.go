@@ -27,7 +27,7 @@ type memory struct {
 	unshown []genl.ServiceID // are known and not in the image
 	spare   []byte           // for the next reading
 	rate    uint32           // ticks a second
-	foreign bool             // there are services of others
+	alone   bool             // there are no services of others; false: there are, or nobody knows
 	doubt   error            // why the list of services may lack some
 }
 
@@ -68,10 +68,10 @@ func (d *Driver) readAll(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	known := make(map[genl.ServiceID]present, len(services))
+	known, alone := make(map[genl.ServiceID]present, len(services)), true
 	for _, s := range services {
 		if !d.config.Marks.own(s.Mark) {
-			m.foreign = true
+			alone = false
 			continue
 		}
 		found, err := d.config.Kernel.Destinations(ctx, s.ServiceID)
@@ -83,7 +83,7 @@ func (d *Driver) readAll(ctx context.Context) error {
 		}
 		known[s.ServiceID] = presentOf(s, found)
 	}
-	m.known = known
+	m.known, m.alone = known, alone
 	return nil
 }
 
@@ -106,7 +106,7 @@ func (d *Driver) readTable(ctx context.Context) (quiet bool, err error) {
 	if err != nil { // another kernel's form: netlink knows
 		return false, d.readAll(ctx)
 	}
-	m.rate, m.foreign = c.rate, c.foreign
+	m.rate, m.alone = c.rate, !c.foreign
 	same, err := d.check(ctx, append(sorted(c.suspects), c.missing...))
 	if err == nil && same && len(c.suspects) == 0 && len(c.missing) <= few {
 		m.image, m.spare, m.unshown = text, m.image, c.missing

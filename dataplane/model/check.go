@@ -83,7 +83,7 @@ type ExternalCheck struct {
 
 // AgentCheck asks an agent on the server at Check.Port.
 type AgentCheck struct {
-	// Send is printable ASCII, at most 255 characters, sent after connecting; empty: nothing.
+	// Send is printable ASCII with a line feed at the end, at most 256 characters, sent after connecting; empty: nothing.
 	Send string `json:"send,omitempty"`
 }
 

@@ -13,8 +13,10 @@ type Facts struct {
 	Interfaces []Interface
 	// Sockets are the listening TCP sockets of this host.
 	Sockets []Socket
-	// Forwarding says that the host, or an interface of it, forwards IPv4.
-	Forwarding bool
+	// Forwarding is what the host passes on.
+	Forwarding Forwarding
+	// Toward is the interface by which the host reaches a server; absent: not known.
+	Toward map[netip.Addr]string
 	// IPVS is what the kernel's load balancer holds that is not ours.
 	IPVS ForeignIPVS
 	// Neighbours are the hosts that answer for a virtual IP on the segment, by address. This host
@@ -33,6 +35,14 @@ type Facts struct {
 	Unmarked map[Destination]bool
 	// Marks are the bits in which firewall marks of services agree.
 	Marks uint32
+}
+
+// Forwarding is what a host passes on from one network to another.
+type Forwarding struct {
+	// IPv4 and IPv6 are the host's settings (net.ipv4.ip_forward, net.ipv6.conf.all.forwarding).
+	IPv4, IPv6 bool
+	// Interfaces are those that pass on what comes in by them, IPv4 only (net.ipv4.conf.NAME.forwarding).
+	Interfaces map[string]bool
 }
 
 // Destination is where a packet goes.

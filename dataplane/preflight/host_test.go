@@ -3,11 +3,14 @@ package preflight
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/truepacs/balancer/dataplane/model"
 	"golang.org/x/sys/unix"
@@ -56,6 +59,39 @@ func TestSettingsOfThisHost(t *testing.T) {
 	}
 	if _, err := h.Forwarding(); err == nil {
 		t.Error("a setting that is not there was read")
+	}
+}
+
+func TestForwardingOfThisHost(t *testing.T) {
+	dir := t.TempDir()
+	put := func(name, value string) {
+		path := filepath.Join(dir, "sys/net", name)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(value+"\n"), 0o644)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	read := func() Forwarding {
+		f, err := (Host{Procfs: dir}).Forwarding()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return f
+	}
+	put("ipv4/ip_forward", "0")
+	put("ipv4/conf/eth0/forwarding", "0")
+	put("ipv4/conf/docker0/forwarding", "1")
+	want := Forwarding{Interfaces: map[string]bool{"eth0": false, "docker0": true}}
+	if diff := cmp.Diff(want, read()); diff != "" {
+		t.Errorf("without IPv6 (-want +got):\n%s", diff)
+	}
+	put("ipv6/conf/all/forwarding", "1")
+	want.IPv6 = true
+	if diff := cmp.Diff(want, read()); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+	put("ipv4/ip_forward", "1")
+	if !read().IPv4 {
+		t.Error("the host forwards IPv4")
 	}
 }
 

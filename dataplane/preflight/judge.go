@@ -177,16 +177,39 @@ func matches(s *model.VirtualService, d Destination) bool {
 	})
 }
 
-// forwarding: NAT needs the host to forward.
+// forwarding: translated packets need the host to forward, which the agent sees to.
 func (j *judge) forwarding() {
-	if j.facts.Forwarding {
-		return
-	}
 	for i := range j.node.Services {
-		if s := &j.node.Services[i]; s.Forwarding == model.NAT || s.Forwarding == model.SNAT {
-			j.find(s.Key, ReasonForwardingOff, "This host does not forward packets, which mode %s needs: set net.ipv4.ip_forward=1 (and net.ipv6.conf.all.forwarding=1 for IPv6) in /etc/sysctl.d.", s.Forwarding)
+		service := &j.node.Services[i]
+		for _, server := range service.Servers {
+			if setting := j.notForwarded(forwarding(service, server), server.Address); setting != "" {
+				j.find(service.Key, ReasonForwardingOff, "This host does not pass on what server %s (%s) sends back: %s is 0. The agent sets it to 1, so another program or the administrator has taken it back. "+
+					"Set it in /etc/sysctl.d, and look there and in the network's configuration for what sets it to 0.", server.Name, server.Address, setting)
+				break
+			}
 		}
 	}
+}
+
+// notForwarded is the setting that keeps replies of a server from being passed on; empty: none.
+func (j *judge) notForwarded(how model.Forwarding, server netip.Addr) string {
+	f := j.facts.Forwarding
+	switch {
+	case how != model.NAT && how != model.SNAT:
+		return ""
+	case server.Is6() && !f.IPv6:
+		return "net.ipv6.conf.all.forwarding"
+	case server.Is6():
+		return ""
+	case how == model.NAT && !f.IPv4:
+		return "net.ipv4.ip_forward"
+	case how == model.NAT:
+		return ""
+	}
+	if name := j.facts.Toward[server]; name != "" && !f.Interfaces[name] {
+		return "net.ipv4.conf." + name + ".forwarding"
+	}
+	return ""
 }
 
 // returnPath: replies of servers that are to come back through this host do not.

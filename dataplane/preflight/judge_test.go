@@ -45,7 +45,7 @@ func well() Facts {
 			{Address: netip.MustParseAddrPort("192.0.2.100:443"), Program: "truepacs", Own: true},
 			{Address: netip.MustParseAddrPort("192.0.2.2:443"), Program: "nginx"},
 		},
-		Forwarding: true,
+		Forwarding: Forwarding{IPv4: true},
 		Servers:    map[netip.Addr]Server{serverA: {MAC: macA, MTU: 1500}},
 	}
 }
@@ -79,8 +79,8 @@ func TestEveryMisconfigurationIsNamed(t *testing.T) {
 				{netip.AddrPortFrom(vip, 105), model.TCP}: true, {netip.AddrPortFrom(vip, 104), model.TCP}: true, {netip.AddrPortFrom(vip, 80), model.TCP}: true,
 			}
 		}, model.Finding{Key: "ns/b/dicom", Reason: ReasonMarksAltered, Message: "192.0.2.100:104|0x7|0xff000000"}},
-		"forwarding off": {func(f *Facts) { f.Forwarding = false },
-			model.Finding{Key: "ns/b/nat", Reason: ReasonForwardingOff, Message: "net.ipv4.ip_forward=1"}},
+		"forwarding off": {func(f *Facts) { f.Forwarding.IPv4 = false },
+			model.Finding{Key: "ns/b/nat", Reason: ReasonForwardingOff, Message: "pacs-a (192.0.2.11)|net.ipv4.ip_forward is 0|another program"}},
 		"strict source check": {func(f *Facts) { f.Interfaces[0].RPFilter = 1 },
 			model.Finding{Key: "ns/b/main", Reason: ReasonStrictSourceCheck, Message: "net.ipv4.conf.eth0.rp_filter=2"}},
 		"MTU": {func(f *Facts) { f.Servers[serverA] = Server{MAC: macA, MTU: 1400} },
@@ -105,6 +105,47 @@ func TestEveryMisconfigurationIsNamed(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestForwardingIsJudgedByWhatAServiceNeeds: family, mode and, for SNAT over IPv4, the interface that
+// faces the server.
+func TestForwardingIsJudgedByWhatAServiceNeeds(t *testing.T) {
+	four, six := "198.51.100.11", "2001:db8::11"
+	docker := map[string]bool{"docker0": true, "eth1": false}
+	for name, tc := range map[string]struct {
+		how    model.Forwarding
+		server string
+		facts  Forwarding
+		want   string // empty: nothing
+	}{
+		"SNAT over IPv6 with IPv6":          {model.SNAT, six, Forwarding{IPv6: true}, ""},
+		"SNAT over IPv6 with IPv4":          {model.SNAT, six, Forwarding{IPv4: true}, "net.ipv6.conf.all.forwarding"},
+		"NAT over IPv6 with IPv4":           {model.NAT, six, Forwarding{IPv4: true}, "net.ipv6.conf.all.forwarding"},
+		"NAT over IPv4":                     {model.NAT, four, Forwarding{IPv4: true}, ""},
+		"NAT over IPv4 with IPv6":           {model.NAT, four, Forwarding{IPv6: true}, "net.ipv4.ip_forward"},
+		"NAT over IPv4 with its interface":  {model.NAT, four, Forwarding{Interfaces: map[string]bool{"eth1": true}}, "net.ipv4.ip_forward"},
+		"SNAT over IPv4 with its interface": {model.SNAT, four, Forwarding{Interfaces: map[string]bool{"eth1": true}}, ""},
+		"SNAT over IPv4 with another":       {model.SNAT, four, Forwarding{Interfaces: docker}, "net.ipv4.conf.eth1.forwarding"},
+		"its interface taken out":           {model.SNAT, four, Forwarding{IPv4: true, Interfaces: docker}, "net.ipv4.conf.eth1.forwarding"},
+		"SNAT by a way that is not known":   {model.SNAT, "203.0.113.11", Forwarding{Interfaces: docker}, ""},
+		"direct routing":                    {model.DirectRouting, four, Forwarding{}, ""},
+		"tunnel":                            {model.Tunnel, six, Forwarding{}, ""},
+	} {
+		server := model.RealServer{Name: "pacs-c", Address: netip.MustParseAddr(tc.server), Forwarding: tc.how}
+		for _, service := range []model.VirtualService{
+			{Key: "s", Forwarding: tc.how, Servers: []model.RealServer{{Name: "pacs-c", Address: server.Address}}},
+			{Key: "s", Forwarding: model.DirectRouting, Servers: []model.RealServer{server, server}}, // a fallback server has a mode of its own
+		} {
+			facts := Facts{Forwarding: tc.facts, Toward: map[netip.Addr]string{netip.MustParseAddr(four): "eth1"}}
+			found := Judge(model.Node{Services: []model.VirtualService{service}}, facts)
+			switch {
+			case tc.want == "" && len(found) > 0:
+				t.Errorf("%s: found %+v", name, found)
+			case tc.want != "" && (len(found) != 1 || found[0].Reason != ReasonForwardingOff || !strings.Contains(found[0].Message, tc.want+" is 0")):
+				t.Errorf("%s: found %+v, want %s", name, found, tc.want)
+			}
+		}
 	}
 }
 

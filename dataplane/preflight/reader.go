@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -42,20 +43,25 @@ func (h Host) Interface(i Interface) (Interface, error) {
 	return i, errors.Join(errAll, errOwn, errLRO)
 }
 
-// Forwarding tells whether the host, or an interface of it, forwards IPv4: mode L4SNAT needs that of
-// the interface that faces the servers, which the agent sets.
-func (h Host) Forwarding() (bool, error) {
-	value, err := h.sysctl("net/ipv4/ip_forward")
-	if value != 0 || err != nil {
-		return value != 0, err
+// Forwarding reads what the host passes on. A host without IPv6 passes none of it on.
+func (h Host) Forwarding() (Forwarding, error) {
+	f := Forwarding{Interfaces: map[string]bool{}}
+	v4, err := h.sysctl("net/ipv4/ip_forward")
+	if err != nil {
+		return f, err
 	}
+	v6, err := h.sysctl("net/ipv6/conf/all/forwarding")
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return f, err
+	}
+	f.IPv4, f.IPv6 = v4 != 0, v6 != 0
 	files, _ := filepath.Glob(filepath.Join(h.procfs(), "sys/net/ipv4/conf/*/forwarding")) // the pattern is well formed
 	for _, file := range files {
-		if text, err := os.ReadFile(file); err == nil && strings.TrimSpace(string(text)) == "1" {
-			return true, nil
+		if text, err := os.ReadFile(file); err == nil { // else the interface is gone
+			f.Interfaces[filepath.Base(filepath.Dir(file))] = strings.TrimSpace(string(text)) != "0"
 		}
 	}
-	return false, nil
+	return f, nil
 }
 
 func (h Host) sysctl(name string) (int, error) {

@@ -18,6 +18,7 @@ var programs = map[string]string{
 	"nft":        "./dataplane/nft",
 	"netif":      "./dataplane/netif",
 	"realserver": "./dataplane/realserver",
+	"forwarding": "./dataplane/netif/forwarding",
 	"announce":   "./dataplane/announce",
 }
 
@@ -32,7 +33,7 @@ func TestDriversOnDebiansKernel(t *testing.T) {
 	t.Run("ipvs", func(t *testing.T) {
 		runTest(t, m, "inside", "-test.skip=^(TestLateModule|TestReloadedModule|TestPasses|TestResync|TestResyncTraced)$")
 	})
-	for _, name := range []string{"nft", "netif", "realserver", "announce"} {
+	for _, name := range []string{"nft", "netif", "realserver", "forwarding", "announce"} {
 		t.Run(name, func(t *testing.T) { runTest(t, m, name, "-test.skip=^TestAnyState") })
 	}
 	t.Run("module is reloaded", func(t *testing.T) { runTest(t, m, "inside", "-test.run=^TestReloadedModule$") })

@@ -22,7 +22,10 @@ func (a *app) uninstall() *cobra.Command {
 		Short: "Give everything back: IPVS services, firewall marks, addresses, sockets, settings",
 		Long: `Uninstall makes the truepacs run of this host give everything back and end; where none runs,
 it does so itself. With --namespace it does the same for an installation in a cluster: all agents
-let go, then their DaemonSets are removed. A node that is dead is named and not waited for.`,
+let go, then their DaemonSets are removed. A node that is dead is named and not waited for.
+
+Settings go back to what they were, if nobody has changed them since. Settings of IPVS stay where
+other programs have services in it. Kernel modules stay loaded.`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) (err error) {
 			if o.Log, err = a.log(); err != nil {
@@ -33,10 +36,11 @@ let go, then their DaemonSets are removed. A node that is dead is named and not 
 			}
 			ctx, cancel := context.WithTimeout(c.Context(), timeout)
 			defer cancel()
-			if err := uninstallHost(ctx, o); err != nil {
+			kept, err := uninstallHost(ctx, o)
+			if err != nil {
 				return err
 			}
-			fmt.Fprintln(c.OutOrStdout(), "Everything is given back. Manifests and", o.StateDir, "are left for you to remove.")
+			fmt.Fprintln(c.OutOrStdout(), given(kept, o.StateDir))
 			return nil
 		},
 	}
@@ -48,13 +52,21 @@ let go, then their DaemonSets are removed. A node that is dead is named and not 
 	return c
 }
 
-func uninstallHost(ctx context.Context, o host.Options) error {
-	err := host.AskRelease(ctx, o.RunDir)
+// given says what uninstall has done.
+func given(kept, stateDir string) string {
+	if kept == "" {
+		return "Everything is given back. Manifests and " + stateDir + " are left for you to remove."
+	}
+	return "Everything else is given back. " + kept + " Until then leave " + stateDir + ", which has what the settings were."
+}
+
+func uninstallHost(ctx context.Context, o host.Options) (kept string, err error) {
+	kept, err = host.AskRelease(ctx, o.RunDir)
 	if !errors.Is(err, host.ErrNotRunning) {
-		return err
+		return kept, err
 	}
 	if os.Geteuid() != 0 {
-		return errors.New("uninstall changes the kernel's settings: run it as root")
+		return "", errors.New("uninstall changes the kernel's settings: run it as root")
 	}
 	return host.Release(ctx, o)
 }

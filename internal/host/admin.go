@@ -32,7 +32,9 @@ func (h *Host) answerStatus(w http.ResponseWriter, _ *http.Request) {
 func (h *Host) answerRelease(w http.ResponseWriter, r *http.Request) {
 	if err := h.release(r.Context()); err != nil {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
 	}
+	_, _ = io.WriteString(w, h.wiring.Kept())
 }
 
 // AskStatus asks the `truepacs run` of this host for its balancers with their status.
@@ -51,10 +53,11 @@ func AskStatus(ctx context.Context, runDir string) (*Overview, error) {
 // ErrNotRunning says that no `truepacs run` answers on this host.
 var ErrNotRunning = errors.New("truepacs run does not run on this host")
 
-// AskRelease makes the `truepacs run` of this host give everything back and end.
-func AskRelease(ctx context.Context, runDir string) error {
-	_, err := ask(ctx, runDir, http.MethodPost, "/release")
-	return err
+// AskRelease makes the `truepacs run` of this host give everything back and end. kept says what
+// stays for the sake of others, and why; empty: nothing.
+func AskRelease(ctx context.Context, runDir string) (kept string, err error) {
+	body, err := ask(ctx, runDir, http.MethodPost, "/release")
+	return string(body), err
 }
 
 func ask(ctx context.Context, runDir, method, path string) ([]byte, error) {

@@ -7,17 +7,17 @@ import (
 	"time"
 )
 
-// Release gives everything back on a host where no `truepacs run` runs.
-func Release(ctx context.Context, o Options) error {
+// Release gives everything back on a host where no `truepacs run` runs. kept is as of AskRelease.
+func Release(ctx context.Context, o Options) (kept string, err error) {
 	h, err := New(o)
 	if err != nil {
-		return err
+		return "", err
 	}
 	ctx, h.done = context.WithCancel(ctx)
 	defer h.done()
 	unlock, err := h.wiring.Lock(ctx, func() { o.Log.Info("another truepacs acts on this host, waiting for it") })
 	if err != nil {
-		return err
+		return "", err
 	}
 	defer unlock()
 	h.restore()
@@ -25,7 +25,7 @@ func Release(ctx context.Context, o Options) error {
 	go func() { ended <- h.wiring.Run(ctx) }()
 	err = h.release(ctx)
 	h.done()
-	return errors.Join(err, <-ended)
+	return h.wiring.Kept(), errors.Join(err, <-ended)
 }
 
 // release gives everything back and ends Run.

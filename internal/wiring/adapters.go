@@ -13,6 +13,7 @@ import (
 	"github.com/truepacs/balancer/dataplane/drain"
 	"github.com/truepacs/balancer/dataplane/drain/provoke"
 	"github.com/truepacs/balancer/dataplane/ipvs"
+	"github.com/truepacs/balancer/dataplane/ipvs/genl"
 	"github.com/truepacs/balancer/dataplane/keeper"
 	"github.com/truepacs/balancer/dataplane/model"
 	"github.com/truepacs/balancer/dataplane/netif"
@@ -20,36 +21,38 @@ import (
 	"github.com/truepacs/balancer/dataplane/nft"
 )
 
+// balancer is what virtualServer needs of *ipvs.Driver.
+type balancer interface {
+	Set(ctx context.Context, all []model.VirtualService) error
+	SetSettings(ctx context.Context, timeouts model.IPVSTimeouts) error
+	Weights(ctx context.Context) (map[uint32]map[string]int, error)
+	Timeouts(ctx context.Context) (genl.Timeouts, error)
+	ConnectionsOf(ctx context.Context, all []model.VirtualService, filter ipvs.ConnectionFilter, visit func(ipvs.Connection) error) error
+}
+
+// forwarder is what virtualServer needs of *forwarding.Driver.
+type forwarder interface {
+	Set(ctx context.Context, need forwarding.Need) error
+}
+
 // virtualServer is IPVS as the agent sees it; Weights is the driver's.
 type virtualServer struct {
-	*ipvs.Driver
-	forwarding *forwarding.Driver
-	route      func(netip.Addr) (string, error) // the interface by which an address is reached
-	used       bool                             // there was a service, so settings may be ours
+	balancer
+	forwarding forwarder
+	routes     func() func(netip.Addr) (string, error) // the interface by which an address is reached, as of now
 }
 
 // Set implements agent.VirtualServer. Settings of the host and its IPVS are made when there is a
-// service, not before: a host without work stays as it is.
+// service, not before, and given back after the last: a host without work stays as it is. A service
+// that is refused does not keep the others from having them; if IPVS cannot be read, its settings
+// wait.
 func (v *virtualServer) Set(ctx context.Context, all []model.VirtualService, timeouts model.IPVSTimeouts) error {
-	need, unrouted := forwardingNeed(all, v.route)
-	return errors.Join(v.setIPVS(ctx, all, timeouts), unrouted, v.forwarding.Set(ctx, need))
-}
-
-func (v *virtualServer) setIPVS(ctx context.Context, all []model.VirtualService, timeouts model.IPVSTimeouts) error {
-	if err := v.Driver.Set(ctx, all); err != nil {
-		return err
+	need, unrouted := forwardingNeed(all, v.routes())
+	err := v.balancer.Set(ctx, all)
+	if !errors.Is(err, ipvs.ErrUnreadable) {
+		err = errors.Join(err, v.SetSettings(ctx, timeouts))
 	}
-	if len(all) == 0 && !v.used {
-		return nil
-	}
-	v.used = len(all) > 0
-	if v.used {
-		if err := v.SetTimeouts(ctx, timeouts.TCP, timeouts.TCPFin, timeouts.UDP); err != nil {
-			return err
-		}
-	}
-	_, err := v.SetSysctls(ctx)
-	return err
+	return errors.Join(err, unrouted, v.forwarding.Set(ctx, need))
 }
 
 // EachConnection implements agent.ConnectionTable. Without IPVS there are no connections.
@@ -78,7 +81,7 @@ var (
 )
 
 // forwardingNeed is what the host must forward for services: see the package forwarding. Servers
-// that cannot be reached now are in the error.
+// that cannot be reached now are in the error, and the need is partial.
 func forwardingNeed(all []model.VirtualService, route func(netip.Addr) (string, error)) (forwarding.Need, error) {
 	var need forwarding.Need
 	var errs []error
@@ -94,6 +97,7 @@ func forwardingNeed(all []model.VirtualService, route func(netip.Addr) (string, 
 			default:
 				name, err := route(server.Address)
 				if err != nil {
+					need.Partial = true
 					errs = append(errs, &model.ItemError{Key: all[i].Key, Reason: netif.ReasonKernelRefused, Err: err})
 					continue
 				}

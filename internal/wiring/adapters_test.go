@@ -1,8 +1,13 @@
 package wiring
 
 import (
+	"context"
 	"errors"
 	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -11,6 +16,8 @@ import (
 
 	"github.com/truepacs/balancer/dataplane/drain"
 	"github.com/truepacs/balancer/dataplane/ipvs"
+	"github.com/truepacs/balancer/dataplane/ipvs/genl"
+	"github.com/truepacs/balancer/dataplane/ipvs/ipvstest"
 	"github.com/truepacs/balancer/dataplane/ipvs/procfs"
 	"github.com/truepacs/balancer/dataplane/model"
 	"github.com/truepacs/balancer/dataplane/netif"
@@ -43,7 +50,7 @@ func TestForwardingNeed(t *testing.T) {
 		"tunnel":           {service(model.Tunnel, server("2001:db8::1", "")), forwarding.Need{}, false},
 		"NAT":              {service(model.NAT, server(inside, "")), forwarding.Need{IPv4: true}, false},
 		"SNAT":             {service(model.SNAT, server(inside, "")), forwarding.Need{Interfaces: []string{"eth1"}}, false},
-		"SNAT without way": {service(model.SNAT, server(lost, ""), server(inside, "")), forwarding.Need{Interfaces: []string{"eth1"}}, true},
+		"SNAT without way": {service(model.SNAT, server(lost, ""), server(inside, "")), forwarding.Need{Interfaces: []string{"eth1"}, Partial: true}, true},
 		"IPv6":             {service(model.SNAT, server("2001:db8::1", "")), forwarding.Need{IPv6: true}, false},
 		"fallback by NAT":  {service(model.DirectRouting, server("192.0.2.1", ""), server(inside, model.NAT)), forwarding.Need{IPv4: true}, false},
 	} {
@@ -53,6 +60,57 @@ func TestForwardingNeed(t *testing.T) {
 				t.Errorf("%v (-want +got):\n%s", err, diff)
 			}
 		})
+	}
+}
+
+// needs notes what is to be forwarded.
+type needs struct{ all []forwarding.Need }
+
+func (n *needs) Set(_ context.Context, need forwarding.Need) error {
+	n.all = append(n.all, need)
+	return nil
+}
+
+// TestOneRefusedServiceDoesNotKeepSettingsFromTheHost: of two services the kernel refuses one.
+func TestOneRefusedServiceDoesNotKeepSettingsFromTheHost(t *testing.T) {
+	good, bad := ipvstest.Web(), ipvstest.Dicom()
+	good.Forwarding = model.SNAT
+	fake := &ipvs.Fake{Refuse: func(c genl.Change) error {
+		if c.Service.Mark == bad.Mark {
+			return genl.Refusal(c, syscall.EPERM)
+		}
+		return nil
+	}}
+	dir, forward := ipvstest.Sysctls(t), &needs{}
+	v := &virtualServer{
+		balancer: ipvs.New(ipvs.Config{Kernel: fake, SysctlDir: dir}), forwarding: forward,
+		routes: func() func(netip.Addr) (string, error) {
+			return func(netip.Addr) (string, error) { return "eth1", nil }
+		},
+	}
+	set := func(want string, refused bool, timeout time.Duration, all ...model.VirtualService) {
+		t.Helper()
+		items, rest := model.ItemErrors(v.Set(t.Context(), all, model.IPVSTimeouts{TCP: time.Hour}))
+		if rest != nil || (items[bad.Key] != nil) != refused {
+			t.Errorf("errors %v, %v", items, rest)
+		}
+		for _, name := range []string{"conntrack", "expire_nodest_conn"} {
+			if b, err := os.ReadFile(filepath.Join(dir, name)); err != nil || strings.TrimSpace(string(b)) != want {
+				t.Errorf("%s is %q, %v, want %s", name, b, err, want)
+			}
+		}
+		if now, _ := fake.Timeouts(t.Context()); now.TCP != timeout {
+			t.Errorf("timeouts %+v", now)
+		}
+	}
+	set("1", true, time.Hour, bad, good)
+	fake.Missing = true
+	set("1", true, time.Hour, bad)
+	fake.Missing = false
+	set("0", false, 15*time.Minute)
+	want := []forwarding.Need{{Interfaces: []string{"eth1"}}, {}, {}}
+	if diff := cmp.Diff(want, forward.all); diff != "" {
+		t.Errorf("forwarded (-want +got):\n%s", diff)
 	}
 }
 
@@ -82,7 +140,7 @@ func TestConnectionsAreCountedBeforeTheFirstSet(t *testing.T) {
 		Protocol: "TCP", Client: netip.MustParseAddrPort("198.51.100.9:40000"), Virtual: netip.MustParseAddrPort("192.0.2.100:104"),
 		Destination: netip.MustParseAddrPort("192.0.2.11:104"), State: "ESTABLISHED",
 	})
-	v := &virtualServer{Driver: ipvs.New(ipvs.Config{Kernel: fake})}
+	v := &virtualServer{balancer: ipvs.New(ipvs.Config{Kernel: fake})}
 	services := []model.VirtualService{{
 		Key: "s", Mark: 1, Addresses: []netip.Addr{netip.MustParseAddr("192.0.2.100")}, Protocol: model.TCP, Ports: []uint16{104},
 		Servers: []model.RealServer{{Name: "a", Address: netip.MustParseAddr("192.0.2.11"), State: model.Maintenance}},

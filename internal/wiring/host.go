@@ -117,6 +117,8 @@ func (h *Host) config(o Options) (agent.Config, error) {
 		Kernel:    &ipvs.Netlink{},
 		Marks:     ipvs.Marks{Base: o.Marks.Base, Mask: ^uint32(0) << o.Marks.Bits},
 		SysctlDir: filepath.Join(o.SysctlDir, "ipv4", "vs"),
+		// Which settings are ours is remembered across restarts, as of forwarding.
+		RecordPath: filepath.Join(o.StateDir, "ipvs.json"), Boot: realserver.Rtnetlink{}.Boot(), Log: o.Log,
 	})
 	h.netif = netif.New(netif.Rtnetlink{})
 	h.nft = nft.New(nft.Config{Kernel: nft.Netfilter{}})
@@ -138,7 +140,7 @@ func (h *Host) config(o Options) (agent.Config, error) {
 func (h *Host) drivers(o Options, announcer *announce.Announcer, checker agent.Checker) agent.Drivers {
 	return agent.Drivers{
 		VirtualServer: &virtualServer{
-			Driver: h.ipvs, route: netif.Rtnetlink{}.Route,
+			balancer: h.ipvs, routes: netif.Rtnetlink{}.Routes,
 			forwarding: forwarding.New(forwarding.Config{
 				Dir: o.SysctlDir, RecordPath: filepath.Join(o.StateDir, "forwarding.json"),
 				Boot: realserver.Rtnetlink{}.Boot(), Log: o.Log,
@@ -203,6 +205,14 @@ func (h *Host) Network(ctx context.Context) (node.Network, error) {
 		network.Gateways = append(network.Gateways, i.Gateways...)
 	}
 	return network, nil
+}
+
+// Kept says what is not given back although nothing of ours needs it, and why; empty: nothing.
+func (h *Host) Kept() string {
+	if n := h.ipvs.Held(); n > 0 {
+		return fmt.Sprintf("%d settings of IPVS (net.ipv4.vs, timeouts) stay, for other programs have services in it: see ipvsadm -Ln. When those are gone, run this again.", n)
+	}
+	return ""
 }
 
 // IPVSAvailable tells whether the kernel has IPVS; asking makes the kernel load it.

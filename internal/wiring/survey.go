@@ -105,6 +105,7 @@ func (s *surveyor) settings(ctx context.Context, node model.Node, facts *preflig
 		errs = append(errs, err)
 	}
 	facts.Forwarding, err = s.host.Forwarding()
+	facts.Toward = toward(node, netif.Rtnetlink{}.Routes())
 	errs = append(errs, err)
 	facts.Sockets, err = s.host.Sockets(node)
 	errs = append(errs, err)
@@ -113,6 +114,23 @@ func (s *surveyor) settings(ctx context.Context, node model.Node, facts *preflig
 	errs = append(errs, err)
 	facts.Unanswered, err = s.unanswered(ctx, node)
 	return errors.Join(append(errs, err)...)
+}
+
+// toward is the interface by which each server of SNAT over IPv4 is reached; those of whom that is not
+// known now are left out, which the agent reports.
+func toward(node model.Node, route func(netip.Addr) (string, error)) map[netip.Addr]string {
+	found := map[netip.Addr]string{}
+	for i := range node.Services {
+		for _, server := range node.Services[i].Servers {
+			if cmp.Or(server.Forwarding, node.Services[i].Forwarding) != model.SNAT || !server.Address.Is4() {
+				continue
+			}
+			if name, err := route(server.Address); err == nil {
+				found[server.Address] = name
+			}
+		}
+	}
+	return found
 }
 
 // unanswered reads the kernel's counters if there is a server whose replies have to come back.

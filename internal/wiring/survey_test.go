@@ -1,6 +1,7 @@
 package wiring
 
 import (
+	"errors"
 	"net"
 	"net/netip"
 	"slices"
@@ -78,5 +79,21 @@ func TestAnswersToThisHostAreNotOnTheirWayToAClient(t *testing.T) {
 	}
 	if got := sourceFor(eth0, address("192.0.2.11")); got != address("192.0.2.2") {
 		t.Errorf("asks from %s", got)
+	}
+}
+
+func TestInterfacesThatFaceServersOfSNAT(t *testing.T) {
+	node := model.Node{Services: []model.VirtualService{{Forwarding: model.SNAT, Servers: []model.RealServer{
+		{Address: address("192.0.2.11")}, {Address: address("192.0.2.12"), Forwarding: model.NAT}, {Address: address("2001:db8::1")}, {Address: address("203.0.113.1")},
+	}}}}
+	got := toward(node, func(a netip.Addr) (string, error) {
+		if a == address("203.0.113.1") {
+			return "", errors.New("no way")
+		}
+		return "eth1", nil
+	})
+	want := map[netip.Addr]string{address("192.0.2.11"): "eth1"}
+	if diff := cmp.Diff(want, got, cmpopts.EquateComparable(netip.Addr{})); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
 	}
 }

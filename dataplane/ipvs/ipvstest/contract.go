@@ -4,8 +4,11 @@ package ipvstest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -325,18 +328,47 @@ func persistence(t *testing.T, k *Kernel) {
 }
 
 func timeouts(t *testing.T, k *Kernel) {
-	d := k.driver()
+	d := ipvs.New(ipvs.Config{Kernel: k, SysctlDir: Sysctls(t)})
 	if err := d.Available(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if err := d.SetTimeouts(t.Context(), 3600*time.Second, 0, 300*time.Millisecond); err != nil {
+	before, err := k.Timeouts(t.Context())
+	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := k.Timeouts(t.Context())
-	want := genl.Timeouts{TCP: time.Hour, TCPFin: 2 * time.Minute, UDP: time.Second}
-	if got != want || err != nil {
-		t.Errorf("timeouts are %+v, %v, want %+v", got, err, want)
+	next := before
+	next.TCP, next.UDP = time.Hour, time.Second
+	for _, tc := range []struct {
+		services []model.VirtualService
+		timeouts model.IPVSTimeouts
+		want     genl.Timeouts
+	}{
+		{[]model.VirtualService{Web()}, model.IPVSTimeouts{TCP: 3600 * time.Second, UDP: 300 * time.Millisecond}, next},
+		{[]model.VirtualService{Web()}, model.IPVSTimeouts{TCP: 7200 * time.Second}, genl.Timeouts{TCP: 2 * time.Hour, TCPFin: before.TCPFin, UDP: before.UDP}},
+		{nil, model.IPVSTimeouts{}, before},
+	} {
+		if err := errors.Join(d.Set(t.Context(), tc.services), d.SetSettings(t.Context(), tc.timeouts)); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := k.Timeouts(t.Context()); got != tc.want || err != nil {
+			t.Errorf("timeouts are %+v, %v, want %+v", got, err, tc.want)
+		}
 	}
+}
+
+// Sysctls makes a folder like /proc/sys/net/ipv4/vs of a kernel that was just started.
+func Sysctls(t testing.TB) string {
+	t.Helper()
+	dir := t.TempDir()
+	for name, value := range map[string]string{
+		"expire_quiescent_template": "0", "expire_nodest_conn": "0", "conn_reuse_mode": "1", "sloppy_tcp": "0",
+		"schedule_icmp": "0", "conntrack": "0", "pmtu_disc": "1", "other": "7",
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(value+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
 }
 
 func state(t *testing.T, k *Kernel) {

@@ -7,10 +7,14 @@
 // connections that they open as well, so the whole host forwards (net.ipv4.ip_forward). IPv6 knows
 // the host-wide setting only (net.ipv6.conf.all.forwarding, ip6_forward in net/ipv6/ip6_output.c).
 // A host that forwards IPv6 no longer takes its default route from router advertisements unless
-// accept_ra is 2 (Documentation/networking/ip-sysctl.rst), so interfaces where it is 1 get 2 first.
+// accept_ra is 2 (Documentation/networking/ip-sysctl.rst), so interfaces where it is 1 get 2 first, unless
+// they, or the host, forward already: those ignore advertisements on purpose.
+//
+// With a host-wide setting the kernel writes those of all interfaces, and for IPv4 whether the host
+// believes ICMP redirects; what those were is given back as well.
 //
 // The settings are files, as a pod has them in a mount of the host's /proc/sys/net; what they were
-// is written to a file first.
+// is written to a file first (dataplane/settings).
 //
-// The package imports the standard library and logr.
+// The package may import dataplane/settings, logr and the standard library.
 package forwarding

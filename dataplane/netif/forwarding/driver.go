@@ -2,16 +2,15 @@ package forwarding
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
 
 	"github.com/go-logr/logr"
+
+	"github.com/truepacs/balancer/dataplane/settings"
 )
 
 // Need is what the host must forward. The zero value is nothing.
@@ -20,6 +19,9 @@ type Need struct {
 	Interfaces []string
 	// IPv4 and IPv6 make the whole host forward the family.
 	IPv4, IPv6 bool
+	// Partial says that there is more that is not known now, as the interface of a server whose
+	// route is missing: nothing is given back.
+	Partial bool
 }
 
 // Config is what a Driver needs.
@@ -38,16 +40,26 @@ type Config struct {
 // Driver keeps the settings. Create it with New. It may be used from several goroutines.
 type Driver struct {
 	mu     sync.Mutex
-	config Config
+	files  settings.Files
+	keeper *settings.Keeper
 }
 
 // New returns a driver; nothing is touched before Set.
-func New(config Config) *Driver { return &Driver{config: config} }
+func New(config Config) *Driver {
+	d := &Driver{files: settings.Files{Dir: config.Dir}}
+	d.keeper = settings.New(settings.Config{
+		Host: d.files, RecordPath: config.RecordPath, Boot: config.Boot, Log: config.Log, Follow: d.follow, Explain: explain,
+	})
+	return d
+}
 
-// setting is a file below Config.Dir and its value.
-type setting struct{ path, value string }
-
-const forwarding6 = "ipv6/conf/all/forwarding"
+// Names of settings, below Config.Dir.
+const (
+	forward4      = "ipv4/ip_forward"
+	forward6      = "ipv6/conf/all/forwarding"
+	redirects4    = "ipv4/conf/all/accept_redirects"
+	off, on, both = "0", "1", "2" // both: accept_ra of a host that forwards
+)
 
 // Set makes the host forward what is needed, and gives settings back that were changed for what is
 // no longer needed. A setting that somebody changed meanwhile is theirs. What is as it should be is
@@ -58,109 +70,113 @@ func (d *Driver) Set(ctx context.Context, need Need) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("forwarding: %w", err)
 	}
-	r, err := d.load()
+	all, err := d.settings(ctx, need)
 	if err != nil {
-		return err
+		return fmt.Errorf("forwarding: %w", err)
 	}
-	var errs []error
-	wanted := d.settings(need, r)
-	for _, c := range slices.Backward(slices.Clone(r.Changes)) {
-		if !slices.ContainsFunc(wanted, func(s setting) bool { return s.path == c.Path }) {
-			errs = append(errs, d.restore(r, c))
-		}
-	}
-	for _, s := range wanted {
-		errs = append(errs, d.ensure(r, s))
-	}
-	return errors.Join(errs...)
+	return d.keeper.Set(ctx, settings.Wish{Settings: all, Keep: need.Partial})
 }
 
-// settings are those that a need asks for, in the order in which they are made; they are given back
-// in the opposite one.
-func (d *Driver) settings(need Need, r *record) []setting {
-	var all []setting
+// settings are those that a need asks for, in the order in which they are made.
+func (d *Driver) settings(ctx context.Context, need Need) ([]settings.Setting, error) {
+	var all []settings.Setting
 	if need.IPv6 {
-		for _, path := range d.advertised(r) {
-			all = append(all, setting{path, "2"})
+		advertised, err := d.advertised(ctx)
+		if err != nil {
+			return nil, err
 		}
-		all = append(all, setting{forwarding6, "1"})
+		for _, name := range advertised {
+			all = append(all, settings.Setting{Name: name, Value: both})
+		}
+		all = append(all, settings.Setting{Name: forward6, Value: on})
 	}
 	if need.IPv4 {
-		return append(all, setting{"ipv4/ip_forward", "1"})
+		all = append(all, settings.Setting{Name: forward4, Value: on})
 	}
 	for _, name := range slices.Compact(slices.Sorted(slices.Values(need.Interfaces))) {
-		all = append(all, setting{"ipv4/conf/" + name + "/forwarding", "1"})
+		all = append(all, settings.Setting{Name: conf("ipv4", name, "forwarding"), Value: on})
 	}
-	return all
+	return all, nil
 }
 
-// advertised are the settings of interfaces that believe router advertisements while the host does
-// not forward, and those that were changed for it before.
-func (d *Driver) advertised(r *record) []string {
+// advertised are the settings of interfaces that believe router advertisements as long as they do
+// not forward, and those that were changed for it before. Where the administrator lets the host, or
+// the interface, forward, advertisements are ignored on purpose.
+func (d *Driver) advertised(ctx context.Context) ([]string, error) {
+	_, ours, err := d.keeper.Before(forward6)
+	if err != nil {
+		return nil, err
+	}
+	if now, err := d.files.Read(ctx, forward6); err != nil || now != off && !ours {
+		return nil, nil // that it cannot be read is said where it is set
+	}
 	var all []string
-	found, _ := filepath.Glob(filepath.Join(d.config.Dir, "ipv6/conf/*/accept_ra")) // the pattern is well formed
-	for _, file := range found {
-		path := strings.TrimPrefix(file, d.config.Dir+"/")
-		value, _ := d.read(path) // an interface that goes meanwhile needs nothing
-		if path != "ipv6/conf/all/accept_ra" && (value == "1" || value == "2" && r.find(path) >= 0) {
-			all = append(all, path)
+	for _, name := range d.interfaces("ipv6", "accept_ra") {
+		setting := conf("ipv6", name, "accept_ra")
+		value, _ := d.files.Read(ctx, setting) // an interface that goes meanwhile needs nothing
+		_, raised, err := d.keeper.Before(setting)
+		if err != nil {
+			return nil, err
+		}
+		if value == both && raised || value == on && !d.router(ctx, name, ours) {
+			all = append(all, setting)
 		}
 	}
+	return all, nil
+}
+
+// router tells whether the administrator lets an interface forward IPv6; ours: the host forwards
+// because of us, and all its interfaces with it.
+func (d *Driver) router(ctx context.Context, name string, ours bool) bool {
+	setting := conf("ipv6", name, "forwarding")
+	if before, known, _ := d.keeper.Before(setting); known || ours {
+		return known && before != off
+	}
+	now, _ := d.files.Read(ctx, setting)
+	return now == on
+}
+
+// follow is what the kernel writes when a family's forwarding changes: all its interfaces, and for
+// IPv4 whether the host believes ICMP redirects (inet_forward_change, net/ipv4/devinet.c;
+// addrconf_fixup_forwarding, net/ipv6/addrconf.c).
+func (d *Driver) follow(s settings.Setting) []settings.Setting {
+	family := "ipv6"
+	var all []settings.Setting
+	switch s.Name {
+	case forward4:
+		family = "ipv4"
+		redirects := on
+		if s.Value == on {
+			redirects = off
+		}
+		all = append(all, settings.Setting{Name: redirects4, Value: redirects})
+	case forward6:
+	default:
+		return nil
+	}
+	for _, name := range append(d.interfaces(family, "forwarding"), "default") {
+		all = append(all, settings.Setting{Name: conf(family, name, "forwarding"), Value: s.Value})
+	}
 	return all
 }
 
-func (d *Driver) ensure(r *record, s setting) error {
-	now, err := d.read(s.path)
-	if err != nil {
-		return explain(s, err)
+// interfaces are the names of those that have a setting, ascending.
+func (d *Driver) interfaces(family, setting string) []string {
+	found, _ := filepath.Glob(filepath.Join(d.files.Dir, conf(family, "*", setting))) // the pattern is well formed
+	var names []string
+	for _, file := range found {
+		if name := filepath.Base(filepath.Dir(file)); name != "all" && name != "default" {
+			names = append(names, name)
+		}
 	}
-	if now == s.value {
-		return nil
-	}
-	if err := d.remember(r, change{s.path, now, s.value}); err != nil {
-		return err
-	}
-	d.config.Log.Info("a setting of the host changes", "setting", name(s.path), "from", now, "to", s.value)
-	return d.write(s)
+	return names
 }
 
-func (d *Driver) restore(r *record, c change) error {
-	now, err := d.read(c.Path)
-	if err == nil && now == c.Set {
-		d.config.Log.Info("a setting of the host is given back", "setting", name(c.Path), "to", c.Before)
-		err = d.write(setting{c.Path, c.Before})
-	}
-	if err != nil && !errors.Is(err, fs.ErrNotExist) { // its interface may be gone
-		return explain(setting{c.Path, c.Before}, err)
-	}
-	return d.forget(r, c.Path)
+func conf(family, name, setting string) string {
+	return strings.Join([]string{family, "conf", name, setting}, "/")
 }
 
-func (d *Driver) read(path string) (string, error) {
-	b, err := os.ReadFile(filepath.Join(d.config.Dir, path))
-	return strings.TrimSpace(string(b)), err
-}
-
-// write does not create the file: a folder that is not the kernel's would hide a mistake.
-func (d *Driver) write(s setting) error {
-	file, err := os.OpenFile(filepath.Join(d.config.Dir, s.path), os.O_WRONLY|os.O_TRUNC, 0)
-	if err != nil {
-		return explain(s, err)
-	}
-	_, err = file.WriteString(s.value)
-	if err = errors.Join(err, file.Close()); err != nil {
-		return explain(s, err)
-	}
-	if now, err := d.read(s.path); err != nil || now != s.value {
-		return explain(s, errors.Join(err, fmt.Errorf("it is %q after it was set", now)))
-	}
-	return nil
-}
-
-// name is how sysctl(8) writes a setting.
-func name(path string) string { return "net/" + path }
-
-func explain(s setting, err error) error {
-	return fmt.Errorf("set %s=%s, which modes L4NAT and L4SNAT need: %w; set it on the host in /etc/sysctl.d, or let the agent write /proc/sys/net (in a pod the host's is mounted)",
-		name(s.path), s.value, err)
+func explain(s settings.Setting, err error) error {
+	return fmt.Errorf("set net/%s=%s, which modes L4NAT and L4SNAT need: %w; set it on the host in /etc/sysctl.d, or let the agent write /proc/sys/net (in a pod the host's is mounted)",
+		s.Name, s.Value, err)
 }

@@ -30,6 +30,7 @@ func fresh() map[string]string {
 	return map[string]string{
 		"ipv4/ip_forward": "0", "ipv4/conf/eth0/forwarding": "0", "ipv4/conf/eth1/forwarding": "0",
 		"ipv6/conf/all/forwarding": "0", "ipv6/conf/eth0/accept_ra": "1", "ipv6/conf/eth1/accept_ra": "0",
+		"ipv6/conf/default/accept_ra": "1",
 	}
 }
 
@@ -71,7 +72,7 @@ func TestForwardingIsSetAndGivenBack(t *testing.T) {
 		want map[string]string
 	}{
 		"SNAT opens the servers' side only": {forwarding.Need{Interfaces: []string{"eth1", "eth1"}}, map[string]string{"ipv4/conf/eth1/forwarding": "1"}},
-		"NAT makes the host a router":       {forwarding.Need{IPv4: true, Interfaces: []string{"eth1"}}, map[string]string{"ipv4/ip_forward": "1"}},
+		"NAT makes the host a router":       {forwarding.Need{IPv4: true, Interfaces: []string{"eth1"}}, map[string]string{"ipv4/ip_forward": "1", "ipv4/conf/eth1/forwarding": "1"}},
 		"IPv6 keeps listening to routers":   {forwarding.Need{IPv6: true}, map[string]string{"ipv6/conf/all/forwarding": "1", "ipv6/conf/eth0/accept_ra": "2"}},
 		"nothing":                           {forwarding.Need{}, map[string]string{}},
 	} {
@@ -129,5 +130,60 @@ func TestForwardingThatCannotBeWrittenSaysWhatToDo(t *testing.T) {
 	}
 	if h.changed(t)["ipv6/conf/all/forwarding"] != "1" {
 		t.Error("one setting that fails stopped the other")
+	}
+}
+
+// TestRoutersKeepIgnoringAdvertisements: whoever forwards IPv6 on purpose ignores router
+// advertisements, which accept_ra=2 would end.
+func TestRoutersKeepIgnoringAdvertisements(t *testing.T) {
+	for name, tc := range map[string]struct {
+		router string
+		want   map[string]string
+	}{
+		"the host":         {"ipv6/conf/all/forwarding", map[string]string{"ipv6/conf/all/forwarding": "1"}},
+		"an interface":     {"ipv6/conf/eth0/forwarding", map[string]string{"ipv6/conf/all/forwarding": "1"}},
+		"another":          {"ipv6/conf/eth1/forwarding", map[string]string{"ipv6/conf/all/forwarding": "1", "ipv6/conf/eth0/accept_ra": "2"}},
+		"nobody, at first": {"", map[string]string{"ipv6/conf/all/forwarding": "1", "ipv6/conf/eth0/accept_ra": "2"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newHost(t)
+			for _, name := range []string{"eth0", "eth1"} {
+				h.put(t, "ipv6/conf/"+name+"/forwarding", "0")
+			}
+			if tc.router != "" {
+				h.put(t, tc.router, "1")
+			}
+			for range 2 {
+				h.set(t, forwarding.Need{IPv6: true})
+				if diff := cmp.Diff(tc.want, h.changed(t)); diff != "" {
+					t.Errorf("changed (-want +got):\n%s", diff)
+				}
+			}
+		})
+	}
+}
+
+// TestInterfacesThatComeLaterKeepListening: the host forwards because of us by then.
+func TestInterfacesThatComeLaterKeepListening(t *testing.T) {
+	h := newHost(t)
+	h.set(t, forwarding.Need{IPv6: true})
+	h.put(t, "ipv6/conf/eth1/accept_ra", "1")
+	h.set(t, forwarding.Need{IPv6: true})
+	if got := h.changed(t)["ipv6/conf/eth1/accept_ra"]; got != "2" {
+		t.Errorf("accept_ra is %q", got)
+	}
+}
+
+func TestNothingIsGivenBackWhileAWayIsUnknown(t *testing.T) {
+	h := newHost(t)
+	h.set(t, forwarding.Need{Interfaces: []string{"eth0"}})
+	h.set(t, forwarding.Need{Interfaces: []string{"eth1"}, Partial: true})
+	want := map[string]string{"ipv4/conf/eth0/forwarding": "1", "ipv4/conf/eth1/forwarding": "1"}
+	if diff := cmp.Diff(want, h.changed(t)); diff != "" {
+		t.Errorf("while a route is missing (-want +got):\n%s", diff)
+	}
+	h.set(t, forwarding.Need{Interfaces: []string{"eth1"}})
+	if diff := cmp.Diff(map[string]string{"ipv4/conf/eth1/forwarding": "1"}, h.changed(t)); diff != "" {
+		t.Errorf("after that (-want +got):\n%s", diff)
 	}
 }

@@ -33,13 +33,13 @@ func TestApply(t *testing.T) {
 	ctx := t.Context()
 	kernel := &ipvs.Netlink{}
 	defer kernel.Close()
-	balancer := ipvs.New(ipvs.Config{Kernel: kernel})
-	check(t, balancer.Set(ctx, node.Services))
-	if len(node.Services) > 0 {
-		_, err := balancer.SetSysctls(ctx)
-		check(t, err)
-		check(t, balancer.SetTimeouts(ctx, time.Hour, 0, 0))
+	settings := ipvs.Config{Kernel: kernel}
+	if record := os.Getenv("RECORD"); record != "" {
+		settings.RecordPath = record + ".ipvs"
 	}
+	balancer := ipvs.New(settings)
+	check(t, balancer.Set(ctx, node.Services))
+	check(t, balancer.SetSettings(ctx, model.IPVSTimeouts{TCP: time.Hour}))
 	check(t, nft.New(nft.Config{Kernel: nft.Netfilter{}}).Set(ctx, nft.Desired{Services: node.Services}))
 	check(t, netif.New(netif.Rtnetlink{}).Set(ctx, node.VirtualIPs))
 	announcer := announce.New(announce.Config{Network: announce.Sockets{}})

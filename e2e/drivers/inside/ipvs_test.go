@@ -13,6 +13,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -197,54 +198,81 @@ func TestAnswersOfTheKernel(t *testing.T) {
 	}
 }
 
-// TestSysctlsOfTheHost writes the machine's own settings; in a pod they are read-only.
-func TestSysctlsOfTheHost(t *testing.T) {
-	n := &ipvs.Netlink{}
+// hostSettings are all settings of IPVS of the machine: sysctls, and timeouts as ipvsadm shows them.
+func hostSettings(t *testing.T) map[string]string {
+	t.Helper()
+	all := map[string]string{"timeouts": strings.TrimSpace(netnstest.Run(t, "ipvsadm", "-l", "--timeout"))}
+	files, err := filepath.Glob(ipvs.DefaultSysctlDir + "/*")
+	if err != nil || len(files) < 10 {
+		t.Fatalf("%d settings, %v", len(files), err)
+	}
+	for _, file := range files {
+		b, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all[filepath.Base(file)] = strings.TrimSpace(string(b))
+	}
+	return all
+}
+
+// TestSettingsOfTheHost writes the machine's own settings; in a pod they are read-only. Each step is of
+// a driver that was just started and reads the record of the one before.
+func TestSettingsOfTheHost(t *testing.T) {
+	n, record := &ipvs.Netlink{}, filepath.Join(t.TempDir(), "ipvs.json")
 	defer n.Close()
-	driver := ipvs.New(ipvs.Config{Kernel: n})
-	check := func(want ...string) {
+	set := func(timeouts model.IPVSTimeouts, all ...model.VirtualService) {
 		t.Helper()
-		for range 2 {
-			changed, err := driver.SetSysctls(t.Context())
-			var got []string
-			for _, c := range changed {
-				got = append(got, c.Name+" "+c.Old+" "+c.New)
-				b, err := os.ReadFile(filepath.Join(ipvs.DefaultSysctlDir, c.Name))
-				if err != nil || strings.TrimSpace(string(b)) != c.New {
-					t.Errorf("%s is %q, %v", c.Name, b, err)
-				}
-			}
-			if diff := cmp.Diff(want, got); diff != "" || err != nil {
-				t.Errorf("changed (-want +got), %v:\n%s", err, diff)
-			}
-			want = nil
+		d := ipvs.New(ipvs.Config{Kernel: n, RecordPath: record, Boot: "now"})
+		if err := errors.Join(d.Set(t.Context(), all), d.SetSettings(t.Context(), timeouts)); err != nil {
+			t.Fatal(err)
 		}
 	}
-	check("expire_quiescent_template 0 1", "expire_nodest_conn 0 1", "conn_reuse_mode 1 3", "schedule_icmp 0 1")
-	defer func() {
-		if err := driver.Set(t.Context(), nil); err != nil {
-			t.Error(err)
+	write(t, ipvs.DefaultSysctlDir+"/conn_reuse_mode", "1")
+	before := hostSettings(t)
+	check := func(changed ...string) {
+		t.Helper()
+		want, got := map[string]string{}, map[string]string{}
+		for i := 0; i < len(changed); i += 2 {
+			want[changed[i]] = changed[i+1]
 		}
-	}()
+		for name, value := range hostSettings(t) {
+			if value != before[name] {
+				got[name] = value
+			}
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("changed (-want +got):\n%s", diff)
+		}
+	}
+	always := []string{"expire_quiescent_template", "1", "expire_nodest_conn", "1", "conn_reuse_mode", "3", "schedule_icmp", "1"}
 	s := ipvstest.Web()
 	s.Forwarding, s.Scheduler = model.SNAT, model.MaglevHash
-	if err := driver.Set(t.Context(), []model.VirtualService{s}); err != nil {
-		t.Fatal(err)
-	}
-	check("sloppy_tcp 0 1", "conntrack 0 1")
-	if err := driver.Set(t.Context(), nil); err != nil {
-		t.Fatal(err)
-	}
-	check("sloppy_tcp 1 0", "conntrack 1 0")
+	set(model.IPVSTimeouts{TCP: time.Hour, UDP: time.Minute}, s)
+	check(append(always, "sloppy_tcp", "1", "conntrack", "1", "timeouts", "Timeout (tcp tcpfin udp): 3600 120 60")...)
+	set(model.IPVSTimeouts{}, ipvstest.Web())
+	check(always...)
+	set(model.IPVSTimeouts{})
+	check()
+
+	netnstest.Run(t, "ipvsadm", "-A", "-f", "7", "-s", "rr") // another program, from now on
+	set(model.IPVSTimeouts{}, ipvstest.Web())
+	set(model.IPVSTimeouts{})
+	check(always...)
+	netnstest.Run(t, "ipvsadm", "-D", "-f", "7")
+	set(model.IPVSTimeouts{})
+	check()
 }
 
 func TestSysctlsInAPodSayWhatToDo(t *testing.T) {
 	k := kernel(t)
-	if _, err := k.Services(t.Context()); err != nil {
+	d := ipvs.New(ipvs.Config{Kernel: k})
+	if err := d.Set(t.Context(), []model.VirtualService{ipvstest.Web()}); err != nil {
 		t.Fatal(err)
 	}
-	changed, err := ipvs.New(ipvs.Config{Kernel: k}).SetSysctls(t.Context())
-	if changed != nil || err == nil || !strings.Contains(err.Error(), "mount the host's") {
-		t.Errorf("changed %v, %v", changed, err)
+	before := hostSettings(t)
+	err := d.SetSettings(t.Context(), model.IPVSTimeouts{})
+	if diff := cmp.Diff(before, hostSettings(t)); diff != "" || err == nil || !strings.Contains(err.Error(), "mount the host's") {
+		t.Errorf("%v, changed:\n%s", err, diff)
 	}
 }
