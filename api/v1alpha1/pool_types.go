@@ -27,7 +27,9 @@ type ServerPool struct {
 	Servers []Server `json:"servers,omitempty"`
 	// serviceRef takes the servers from a Kubernetes Service: its ready pods are servers, those
 	// that end but still serve are drained. Not on plain hosts. In mode L4DR the pods must be on
-	// a network of the director (pods on the host network of nodes there).
+	// a network of the director (pods on the host network of nodes there). Pods have no weights: all
+	// are alike, except that with scheduler WeightedFailover the first by name that is ready gets
+	// everything, of a StatefulSet the pod with the lowest number.
 	// +optional
 	ServiceRef *ServiceReference `json:"serviceRef,omitempty"`
 	// fallbackServers get connections only while every other server of the pool is down. Layer 4
@@ -109,8 +111,8 @@ type Server struct {
 	Port *int32 `json:"port,omitempty"`
 	// weight is the server's share of new connections relative to the others, for the weighted
 	// schedulers and algorithms. 0: no new connections. With scheduler WeightedFailover the
-	// server with the greatest weight that is healthy gets everything, so weights must differ;
-	// with WeightedOverflow the weight is the number of connections after which the next server
+	// server with the greatest weight that is healthy gets everything, so weights must differ (pods
+	// of a serviceRef need none: the first by name has the greatest); with WeightedOverflow the weight is the number of connections after which the next server
 	// gets them. Absent: 100.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
@@ -135,7 +137,10 @@ type Server struct {
 	MinConnections *int32 `json:"minConnections,omitempty"`
 }
 
-// FallbackMode is how packets reach a fallback server.
+// FallbackMode is how packets reach a fallback server. L4SNAT is none of them: sources are translated
+// for a virtual service as a whole, so that servers reached by L4NAT would see clients' addresses no
+// more, and a server that nearly never serves would keep its port from mode L7SNAT. A standby on
+// another network is reached by L4Tunnel.
 //
 // +kubebuilder:validation:Enum=L4DR;L4NAT;L4Tunnel
 type FallbackMode string
@@ -150,7 +155,8 @@ const (
 // FallbackServer is a server for the time when every other server is down.
 type FallbackServer struct {
 	Server `json:",inline"`
-	// mode is how packets reach this server: L4DR, L4NAT or L4Tunnel. Absent: the mode of the
+	// mode is how packets reach this server: L4DR, L4NAT or L4Tunnel (for one on another network).
+	// L4SNAT would translate the sources of the whole virtual service. Absent: the mode of the
 	// virtual service.
 	// +optional
 	Mode FallbackMode `json:"mode,omitempty"`
@@ -228,13 +234,13 @@ type HealthCheck struct {
 	// +kubebuilder:validation:Maximum=60
 	TimeoutSeconds *int32 `json:"timeoutSeconds,omitempty"`
 	// healthyThreshold is how many checks in a row must pass before a server that was down
-	// gets connections again. Absent: 2.
+	// gets connections again. Absent: 2; of type Agent 1, its word counts at once.
 	// +optional
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=100
 	HealthyThreshold *int32 `json:"healthyThreshold,omitempty"`
 	// unhealthyThreshold is how many checks in a row must fail before a server gets no new
-	// connections. Absent: 3.
+	// connections. Absent: 3; of type Agent 1.
 	// +optional
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=100
@@ -253,7 +259,8 @@ type HealthCheck struct {
 	Agent *AgentCheck `json:"agent,omitempty"`
 	// via is the way to the server: RealServer, its own address; VirtualIP, each virtual IP of
 	// the pool's services at that server's MAC address, which proves that it accepts them (mode
-	// L4DR only). Absent: RealServer.
+	// L4DR only). Each virtual IP is checked at port, which a TCP service of the pool must then have
+	// there, or without port at the first that one has. Absent: RealServer.
 	// +optional
 	Via CheckPath `json:"via,omitempty"`
 }
@@ -278,7 +285,8 @@ type AgentCheck struct {
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=65535
 	Port int32 `json:"port,omitempty"`
-	// send is a text that is sent to the agent after connecting. Absent: nothing is sent.
+	// send is a line of text that is sent to the agent after connecting; the line end, a line feed,
+	// is added to it. Absent: nothing is sent.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=255

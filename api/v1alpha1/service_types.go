@@ -132,7 +132,8 @@ const (
 	SchedulerShortestExpectedDelay Scheduler = "ShortestExpectedDelay"
 	// SchedulerNeverQueue prefers an idle server, else ShortestExpectedDelay (nq).
 	SchedulerNeverQueue Scheduler = "NeverQueue"
-	// SchedulerWeightedFailover gives everything to the greatest weight (fo).
+	// SchedulerWeightedFailover gives everything to the greatest weight (fo); of the pods of a
+	// serviceRef to the first by name.
 	SchedulerWeightedFailover Scheduler = "WeightedFailover"
 	// SchedulerWeightedOverflow fills the greatest weight up to as many connections as its
 	// weight, then the next (ovf).

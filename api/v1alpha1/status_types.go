@@ -79,6 +79,10 @@ type VirtualServiceStatus struct {
 	// +listMapKey=type
 	// +kubebuilder:validation:MaxItems=16
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
+	// programmed is what the director has programmed for the service, of whichever generation of the
+	// spec: other balancers cannot have it. Absent: nothing.
+	// +optional
+	Programmed *ProgrammedService `json:"programmed,omitempty"`
 	// serverStates says how each server of each pool of the service is.
 	// +optional
 	// +listType=map
@@ -86,6 +90,52 @@ type VirtualServiceStatus struct {
 	// +listMapKey=name
 	// +kubebuilder:validation:MaxItems=1024
 	ServerStates []ServerState `json:"serverStates,omitempty"`
+}
+
+// ProgrammedService is what a director has programmed for a service.
+type ProgrammedService struct {
+	// node is the director.
+	// +optional
+	// +kubebuilder:validation:MaxLength=253
+	Node string `json:"node,omitempty"`
+	// mode is the data path.
+	// +optional
+	Mode Mode `json:"mode,omitempty"`
+	// protocol is the transport protocol.
+	// +optional
+	Protocol Protocol `json:"protocol,omitempty"`
+	// addresses are the virtual IP addresses.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:MaxLength=45
+	Addresses []string `json:"addresses,omitempty"`
+	// ports are the ports that answer there.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=64
+	Ports []int32 `json:"ports,omitempty"`
+	// portRanges are the ranges of ports that answer there.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=64
+	PortRanges []PortRange `json:"portRanges,omitempty"`
+	// servers are the servers' addresses and ports, in modes L4SNAT and L7SNAT, which cannot share one.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=2048
+	Servers []ServerEndpoint `json:"servers,omitempty"`
+}
+
+// ServerEndpoint is where a server is reached.
+type ServerEndpoint struct {
+	// address is the server's own address.
+	// +optional
+	// +kubebuilder:validation:MaxLength=45
+	Address string `json:"address,omitempty"`
+	// port is its port. Absent: the ports of the service.
+	// +optional
+	Port int32 `json:"port,omitempty"`
 }
 
 // Health is the verdict of a server's health checks.
@@ -114,6 +164,16 @@ const (
 	ServerMaintenance = "Maintenance"
 )
 
+// Reasons of a healthy server that gets no new connections (serverStates[].reason).
+const (
+	// ServerReasonAgentDrains says that the agent on the server asks for that.
+	ServerReasonAgentDrains = "AgentDrains"
+	// ServerReasonAgentMaintains says that the agent has put the server into maintenance.
+	ServerReasonAgentMaintains = "AgentMaintains"
+	// ServerReasonNoWeight says that its weight in the spec is 0.
+	ServerReasonNoWeight = "NoWeight"
+)
+
 // ServerState says how a server is.
 type ServerState struct {
 	// serverPool is the name of the pool.
@@ -128,7 +188,8 @@ type ServerState struct {
 	// +optional
 	Health Health `json:"health,omitempty"`
 	// state is what has become of the state in the spec: Active; Draining, no new connections, message
-	// counts those that are left; Drained, none is left; Maintenance. Layer 7 stays at Draining.
+	// counts those that are left; Drained, none is left; Maintenance. Layer 7 stays at Draining, and so
+	// does a server whose agent asks for no new connections or whose weight is 0.
 	// +optional
 	// +kubebuilder:validation:MaxLength=32
 	State string `json:"state,omitempty"`

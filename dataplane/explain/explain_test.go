@@ -93,6 +93,7 @@ func outcome(a explain.Answer) string {
 func TestDecide(t *testing.T) {
 	tunnel := func(n *model.Node) { n.Services[0].Forwarding = model.NAT }
 	drain := func(n *model.Node) { n.Services[0].Servers[0].State = model.Drain }
+	rest := func(n *model.Node) { n.Services[0].Servers[0].State = model.Maintenance }
 	down := map[string]model.Verdict{"a": {Known: true, Message: "connection refused"}}
 	for name, tc := range map[string]struct {
 		change     func(*model.Node)
@@ -108,6 +109,8 @@ func TestDecide(t *testing.T) {
 		"another part of a group":     {to: "192.0.2.100:514", protocol: "udp", facts: explain.Facts{Scheduling: now(2, 1)}, want: "Server a 192.0.2.11:514 Scheduler"},
 		"a server that is down":       {to: "192.0.2.100:104", facts: explain.Facts{Scheduling: now(0, 1), Verdicts: down}, want: "Server b 192.0.2.12:104 Scheduler", why: "a gets no new connections: it is down: connection refused"},
 		"a server that is drained":    {to: "192.0.2.100:104", change: drain, facts: explain.Facts{Scheduling: now(0, 1)}, want: "Server b 192.0.2.12:104 Scheduler", why: "its state is Drain"},
+		"drained by its agent":        {to: "192.0.2.100:104", facts: explain.Facts{Scheduling: now(0, 1), Verdicts: map[string]model.Verdict{"a": {Known: true, Healthy: true, Reason: "AgentDrains", Message: "agent at a: the agent asks"}}}, want: "Server b 192.0.2.12:104 Scheduler", why: "a gets no new connections: agent at a: the agent asks"},
+		"in maintenance, as client":   {client: "192.0.2.11", change: rest, to: "192.0.2.100:104", facts: explain.Facts{Scheduling: now(0, 1)}, want: "Server a 192.0.2.11:104 Itself"},
 		"nobody serves":               {to: "192.0.2.100:104", facts: explain.Facts{Scheduling: now(0, 0)}, want: "Refused", why: "ICMP port unreachable"},
 		"not in the kernel":           {to: "192.0.2.100:104", facts: explain.Facts{Refused: map[string]string{"pacs/radiology/dicom": "no module"}}, want: "NotProgrammed", why: "no module"},
 		"a port of nobody":            {to: "192.0.2.100:105", want: "Dropped", why: "spec.virtualServices[].ports"},

@@ -39,7 +39,7 @@ type kernel struct {
 func (a *Answer) itself(s *model.VirtualService) bool {
 	for _, server := range s.Servers {
 		how := forwarding(s, &server)
-		if server.Address == a.Client.Addr() && server.State != model.Maintenance && (how == model.DirectRouting || how == model.Tunnel) {
+		if server.Address == a.Client.Addr() && (how == model.DirectRouting || how == model.Tunnel) {
 			a.Outcome, a.DecidedBy = OutcomeServer, ByItself
 			a.Server = &Server{Name: server.Name, Address: netip.AddrPortFrom(server.Address, a.To.Port())}
 			a.because("the client is the real server %s, which has the virtual IP itself: its packets never come to the director", server.Name)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/truepacs/balancer/dataplane/health"
 	"github.com/truepacs/balancer/dataplane/ipvs/schedule"
 	"github.com/truepacs/balancer/dataplane/model"
 )
@@ -70,10 +71,18 @@ func (k *kernel) passedOver(server *model.RealServer, at int) string {
 		return "its state is Drain"
 	case checked && !verdict.Healthy:
 		return "it is down: " + verdict.Message
+	case checked && withdrawn(verdict):
+		return verdict.Message
 	case server.Fallback:
 		return "it is a fallback server"
 	}
 	return "its weight is 0 now"
+}
+
+// withdrawn tells that an agent on a server that is well asks for no new connections
+// (dataplane/health, AgentDrains and AgentMaintains).
+func withdrawn(v model.Verdict) bool {
+	return v.Healthy && (v.Reason == string(health.AgentDrains) || v.Reason == string(health.AgentMaintains))
 }
 
 // full tells of a server that has reached its threshold.

@@ -59,30 +59,43 @@ func (p *progress) agentResult(r Result) Result {
 	if r.Reason == LocalFault || r.Reason == InvalidCheck {
 		return r
 	}
+	at := place{what: "agent", address: p.at}
 	if !r.Replied {
 		r.Grade, r.Reason = Pass, AgentSilent
-		if p.agent.Down {
+		switch w, drains := at.withdrawn(p.agent, ""); {
+		case p.agent.Down:
 			r.Grade = Inconclusive
+		case drains:
+			w.Message += " It does not answer now, so that this holds: " + r.Message
+			return w
 		}
 		return r
 	}
 	p.agent = p.agent.Take(r.Reply)
-	at := place{what: "agent", address: p.at}
 	said := ""
 	if r.Reply.Message != "" {
 		said = " (" + r.Reply.Message + ")"
 	}
-	switch {
-	case p.agent.Down:
+	if p.agent.Down {
 		return at.fail(AgentReportsDown, "the agent on the server reports that the service is down%s. Look at the server; "+
 			"only the answer \"up\" brings it back.", said)
-	case p.agent.Admin == agentcheck.Maintenance:
-		return at.result(Pass, AgentMaintains, "the agent has put the server into maintenance%s; the answer \"ready\" ends that.", said)
-	case p.agent.Admin == agentcheck.Drain:
-		return at.result(Pass, AgentDrains, "the agent asks for no new connections%s; the answer \"ready\" ends that.", said)
-	default:
-		return Result{}
 	}
+	r, _ = at.withdrawn(p.agent, said)
+	return r
+}
+
+// withdrawn is the result for a server that its agent gives no new connections although it is well;
+// false: it gives it some.
+func (p place) withdrawn(s agentcheck.State, said string) (Result, bool) {
+	switch {
+	case s.Admin == agentcheck.Maintenance:
+		return p.result(Pass, AgentMaintains, "the agent has put the server into maintenance%s; the answer \"ready\" ends that.", said), true
+	case s.Admin == agentcheck.Drain:
+		return p.result(Pass, AgentDrains, "the agent asks for no new connections%s; the answer \"ready\" ends that.", said), true
+	case s.Weighted && s.Percent <= 0:
+		return p.result(Pass, AgentDrains, "the agent asks for 0%% of the server's weight%s, so that it gets no new connections; a greater share ends that.", said), true
+	}
+	return Result{}, false
 }
 
 // agentSays joins what the agents of a target say.

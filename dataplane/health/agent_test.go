@@ -41,7 +41,8 @@ func TestAgentStory(t *testing.T) {
 			{nil, true, AgentSilent, agentcheck.State{}}, // a new server is not held back
 			{says("75%\n"), true, "", agentcheck.State{Weighted: true, Percent: 75}},
 			{says("drain\r\n"), true, AgentDrains, agentcheck.State{Weighted: true, Percent: 75, Admin: agentcheck.Drain}},
-			{nil, true, AgentSilent, agentcheck.State{Weighted: true, Percent: 75, Admin: agentcheck.Drain}},
+			{nil, true, AgentDrains, agentcheck.State{Weighted: true, Percent: 75, Admin: agentcheck.Drain}}, // what holds comes first
+			{says("ready 0%"), true, AgentDrains, agentcheck.State{Weighted: true, Admin: agentcheck.Ready}},
 			{says("ready 100%"), true, "", agentcheck.State{Weighted: true, Percent: 100, Admin: agentcheck.Ready}},
 			{says("down # disk full\n"), false, AgentReportsDown, agentcheck.State{Weighted: true, Percent: 100, Admin: agentcheck.Ready, Down: true}},
 			{silent, false, AgentReportsDown, agentcheck.State{Weighted: true, Percent: 100, Admin: agentcheck.Ready, Down: true}},

@@ -58,7 +58,7 @@ const (
 	// AgentSilent: the agent on the server could not be asked, or its answer not be read. It counts
 	// neither way: whether the server works is for the other checks to say.
 	AgentSilent Reason = "AgentSilent"
-	// AgentDrains: the agent asks for no new connections.
+	// AgentDrains: the agent asks for no new connections, or for no share of the server's weight.
 	AgentDrains Reason = "AgentDrains"
 	// AgentMaintains: the agent has put the server into maintenance.
 	AgentMaintains Reason = "AgentMaintains"
@@ -71,3 +71,6 @@ const (
 	// NoChecks: the target has no checks and is taken for healthy.
 	NoChecks Reason = "NoChecks"
 )
+
+// withdraws tells reasons for which a server that is well gets no new connections.
+func (r Reason) withdraws() bool { return r == AgentDrains || r == AgentMaintains }

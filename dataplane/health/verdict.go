@@ -115,15 +115,18 @@ func every(checks []progress, is func(State) bool) bool {
 	return true
 }
 
-// annotate adds what the last probes noted, unless there is a failure to report.
+// annotate adds what the last probes noted, unless there is a failure to report: that the server
+// gets no new connections comes before anything else.
 func annotate(v Verdict, checks []progress) Verdict {
 	if _, down := firstDown(checks); down {
 		return v
 	}
+	noted := false
 	for _, c := range checks {
-		if note, ok := c.note(); ok {
+		note, ok := c.note()
+		if ok && (!noted || note.Reason.withdraws() && !v.Reason.withdraws()) {
 			v.Reason, v.Message, v.Cause = note.Reason, note.Message, c.check.Type
-			return v
+			noted = true
 		}
 	}
 	return v

@@ -51,3 +51,25 @@ func TestDecideAndAnnotate(t *testing.T) {
 		})
 	}
 }
+
+// TestWithdrawalComesFirst: of several notes the one for which the server gets no new connections.
+func TestWithdrawalComesFirst(t *testing.T) {
+	note := func(r Reason) progress {
+		return progress{check: Check{Type: Agent}, last: Result{Grade: Pass, Reason: r}}
+	}
+	for name, tc := range map[string]struct {
+		notes []progress
+		want  Reason
+	}{
+		"busy, then drains":   {[]progress{note(ServerBusy), note(AgentDrains)}, AgentDrains},
+		"drains, then busy":   {[]progress{note(AgentDrains), note(ServerBusy)}, AgentDrains},
+		"the first of two":    {[]progress{note(AgentMaintains), note(AgentDrains)}, AgentMaintains},
+		"the first of others": {[]progress{note(ServerBusy), note(AgentSilent)}, ServerBusy},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := annotate(Verdict{Healthy: true, Known: true}, tc.notes).Reason; got != tc.want {
+				t.Errorf("got %s, want %s", got, tc.want)
+			}
+		})
+	}
+}

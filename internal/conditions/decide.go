@@ -6,9 +6,11 @@ import (
 	"slices"
 	"strings"
 
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/truepacs/balancer/api/v1alpha1"
+	"github.com/truepacs/balancer/internal/translate"
 )
 
 func (s *scope) accepted() metav1.Condition {
@@ -17,6 +19,7 @@ func (s *scope) accepted() metav1.Condition {
 		noDirector,
 		tooManyDirectors,
 		reported(v1alpha1.ConditionAccepted, metav1.ConditionFalse),
+		notedByDirectors,
 		acceptedAcrossBalancers,
 		directorElsewhere,
 		nobodyHeard,
@@ -117,6 +120,18 @@ func acceptedAcrossBalancers(s *scope) *verdict {
 		return nil
 	}
 	return &verdict{s.Accepted.Status, s.Accepted.Reason, s.Accepted.Message}
+}
+
+// notedByDirectors: a director accepts the spec and adds what only it can know, whose idle timeouts are
+// in force on it for example.
+func notedByDirectors(s *scope) *verdict {
+	for _, d := range s.current() {
+		c := meta.FindStatusCondition(d.report.Conditions, v1alpha1.ConditionAccepted)
+		if c != nil && c.Status == metav1.ConditionTrue && strings.Contains(c.Message, translate.NoteMark) {
+			return &verdict{c.Status, c.Reason, c.Message}
+		}
+	}
+	return nil
 }
 
 func noDirector(s *scope) *verdict {

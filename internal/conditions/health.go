@@ -112,7 +112,7 @@ func (s *scope) noServerLeft(t tally) *verdict {
 	}
 	var lost []string
 	for _, pool := range pools {
-		lost = append(lost, fmt.Sprintf("Every server of pool %s is %s%s.", pool, t.causes(pool), s.affected(pool)))
+		lost = append(lost, fmt.Sprintf("Every server of pool %s is %s%s.", pool, t.causes(pool), s.affected(pool, t.usesAll(pool))))
 	}
 	text := strings.Join(lost, " ") + " " + s.describe(t.with(v1alpha1.HealthUnhealthy))
 	return no(v1alpha1.ReasonNoServerLeft, "%s", strings.TrimSpace(text))
@@ -133,18 +133,55 @@ func (t tally) causes(pool string) string {
 	return strings.Join(all, " or ")
 }
 
-// affected says who feels that a pool is empty.
-func (s *scope) affected(pool string) string {
-	var services []string
-	for i := range s.spec.VirtualServices {
-		if slices.Contains(poolsOf(&s.spec.VirtualServices[i]), pool) {
-			services = append(services, s.spec.VirtualServices[i].Name)
+// usesAll tells whether whenAllServersDown: UseAllServers takes effect in an empty pool: a server is
+// down that the spec lets take connections, and none is up that gets none for another reason.
+func (t tally) usesAll(pool string) bool {
+	some := false
+	for _, key := range t.order {
+		state := t.worst[key]
+		switch {
+		case key.pool != pool:
+		case state.Health == v1alpha1.HealthUnhealthy && !t.leaving[key]:
+			some = true
+		case state.Health != v1alpha1.HealthUnhealthy && idles(state):
+			return false
 		}
 	}
-	if len(services) == 0 {
-		return ""
+	return some
+}
+
+// idles tells a server that is well and gets no new connections although its state in the spec is
+// Active.
+func idles(state v1alpha1.ServerState) bool {
+	switch state.Reason {
+	case v1alpha1.ServerReasonAgentDrains, v1alpha1.ServerReasonAgentMaintains, v1alpha1.ServerReasonNoWeight:
+		return true
 	}
-	return ", so its clients get no answer from virtual service " + join(services)
+	return false
+}
+
+// affected says who feels that a pool is empty. The kernel gives new connections to servers that are
+// down where the service says so and usesAll allows it.
+func (s *scope) affected(pool string, usesAll bool) string {
+	var refuse, try []string
+	for i := range s.spec.VirtualServices {
+		service := &s.spec.VirtualServices[i]
+		switch {
+		case !slices.Contains(poolsOf(service), pool):
+		case usesAll && service.Layer4 != nil && service.Layer4.WhenAllServersDown == v1alpha1.AllDownUseAllServers:
+			try = append(try, service.Name)
+		default:
+			refuse = append(refuse, service.Name)
+		}
+	}
+	out := ""
+	if len(refuse) > 0 {
+		out = ", so its clients get no answer from virtual service " + join(refuse)
+	}
+	if len(try) > 0 {
+		out += "; new connections of virtual service " + join(try) + " go to all servers that are down all the same (whenAllServersDown: UseAllServers)"
+	}
+	return out
 }
 
 func (s *scope) serversDown(t tally) *verdict {

@@ -41,10 +41,28 @@ func (s *scope) services() []v1alpha1.VirtualServiceStatus {
 		out = append(out, v1alpha1.VirtualServiceStatus{
 			Name:         service.Name,
 			Conditions:   s.serviceConditions(service.Name, view),
+			Programmed:   s.stands(service.Name, view),
 			ServerStates: s.serverStates(service, view),
 		})
 	}
 	return out
+}
+
+// stands is what is programmed for a service, as its director says, of whichever generation. While
+// nobody is heard, what was last heard holds: a silent director goes on with it.
+func (s *scope) stands(service string, view *director) *v1alpha1.ProgrammedService {
+	if seen := serviceOf(view, service); seen != nil {
+		return seen.Programmed
+	}
+	if view != nil {
+		return nil
+	}
+	for i := range s.Balancer.Status.VirtualServices {
+		if v := &s.Balancer.Status.VirtualServices[i]; v.Name == service {
+			return v.Programmed
+		}
+	}
+	return nil
 }
 
 // view is the director whose word counts for a service: the holder of its first address that is

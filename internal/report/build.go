@@ -49,8 +49,12 @@ func Build(in Input) v1alpha1.TruePACSReportStatus {
 		r.VirtualServices = append(r.VirtualServices, v1alpha1.VirtualServiceStatus{
 			Name:         s.Name,
 			Conditions:   conditions.Merge(before[s.Name], all, in.Result.Generation, in.Now),
+			Programmed:   s.Programmed,
 			ServerStates: in.serverStates(s),
 		})
+	}
+	if c := in.restRefused(); c != nil {
+		programmed = append(programmed, *c)
 	}
 	all := append(meta(in.Result.Conditions, in.Result.Generation), worst(programmed), in.networkSound())
 	r.Conditions = conditions.Merge(in.Previous.Conditions, all, in.Result.Generation, in.Now)

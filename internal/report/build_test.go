@@ -24,12 +24,16 @@ func goodInput() Input {
 		Balancer: "radiology", Node: "lb1", Revision: 3, Now: time.Unix(1000, 0),
 		Result: translate.BalancerResult{
 			Generation: 7, Director: "lb1", Active: true, Conditions: accepted,
-			VirtualIPs: []translate.VirtualIPResult{{Name: "main", Address: vip, Interface: "eth0", Key: "ns/radiology/main"}},
+			VirtualIPs: []translate.VirtualIPResult{
+				{Name: "main", Address: vip, Interface: "eth0", Key: "ns/radiology/main"},
+				{Name: "six", Address: netip.MustParseAddr("2001:db8::64"), Interface: "eth0", Key: "ns/radiology/six"},
+				{Name: "gateway", Address: netip.MustParseAddr("192.0.2.254"), Interface: "eth0", Key: "ns/radiology/gateway"},
+			},
 			Services: []translate.ServiceResult{
-				{Name: "dicom", Key: "ns/radiology/dicom", Conditions: accepted, Servers: []translate.ServerResult{
+				{Name: "dicom", Key: "ns/radiology/dicom", VirtualIPs: []string{"main"}, Conditions: accepted, Servers: []translate.ServerResult{
 					{Pool: "archive", Name: "a", Target: "t/a"}, {Pool: "archive", Name: "b", Target: "t/b"},
 				}},
-				{Name: "viewer", Key: "ns/radiology/viewer", Conditions: accepted, Listeners: []string{"l"}},
+				{Name: "viewer", Key: "ns/radiology/viewer", VirtualIPs: []string{"main", "six"}, Conditions: accepted, Listeners: []string{"l"}},
 			},
 		},
 		Observed: agent.Observed{
@@ -60,6 +64,8 @@ func TestProgrammed(t *testing.T) {
 		"good":            {func(*Input) {}, "True/Programmed", "True/Programmed", "True/Programmed"},
 		"older revision":  {func(in *Input) { in.Observed.Revision = 2 }, "Unknown/Pending", "Unknown/Pending", "Unknown/Pending"},
 		"address refused": {refuse("ns/radiology/main"), "False/KernelRefused", "False/KernelRefused", "False/KernelRefused"},
+		"address of one":  {refuse("ns/radiology/six"), "True/Programmed", "False/KernelRefused", "False/KernelRefused"},
+		"gateway refused": {refuse("ns/radiology/gateway"), "True/Programmed", "True/Programmed", "False/KernelRefused"},
 		"service refused": {refuse("ns/radiology/dicom"), "False/KernelRefused", "True/Programmed", "False/KernelRefused"},
 		"group refused": {func(in *Input) {
 			in.Result.Services[0].ModelKey = "ns/radiology/@pacs"
@@ -174,6 +180,35 @@ func TestDrainIsTold(t *testing.T) {
 				tc.change(&in)
 			}
 			s := Build(in).VirtualServices[0].ServerStates[1]
+			if s.State != tc.state || s.Reason != tc.reason || !strings.Contains(s.Message, tc.message) {
+				t.Errorf("%+v", s)
+			}
+		})
+	}
+}
+
+// TestHealthyServersSayWhatTheirChecksNote: a server that is well and gets no new connections is told
+// so, with the reason; other notes of its checks are shown too.
+func TestHealthyServersSayWhatTheirChecksNote(t *testing.T) {
+	for name, tc := range map[string]struct {
+		verdict                model.Verdict
+		server                 translate.ServerResult
+		state, reason, message string
+	}{
+		"agent drains":      {verdict: model.Verdict{Known: true, Healthy: true, Reason: "AgentDrains", Message: "the agent asks"}, state: "Draining", reason: "AgentDrains", message: "the agent asks"},
+		"agent maintains":   {verdict: model.Verdict{Known: true, Healthy: true, Reason: "AgentMaintains", Message: "the agent has"}, state: "Draining", reason: "AgentMaintains", message: "the agent has"},
+		"agent is silent":   {verdict: model.Verdict{Known: true, Healthy: true, Reason: "AgentSilent", Message: "no usable answer"}, state: "Active", reason: "AgentSilent", message: "no usable answer"},
+		"cannot be checked": {verdict: model.Verdict{Healthy: true, Reason: "LocalFault", Message: "not even tried"}, state: "Active", reason: "LocalFault", message: "not even tried"},
+		"weight 0":          {verdict: model.Verdict{Known: true, Healthy: true}, server: translate.ServerResult{Unweighted: true}, state: "Draining", reason: "NoWeight", message: "weight: 0"},
+		"drained by both":   {verdict: model.Verdict{Known: true, Healthy: true, Reason: "AgentDrains", Message: "the agent asks."}, server: translate.ServerResult{State: model.Drain}, state: "Draining", reason: "Draining", message: "the agent asks. The director is programming"},
+		"nothing":           {verdict: model.Verdict{Known: true, Healthy: true}, state: "Active"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			in := goodInput()
+			tc.server.Pool, tc.server.Name, tc.server.Target = "archive", "a", "t/a"
+			in.Result.Services[0].Servers = []translate.ServerResult{tc.server}
+			in.Observed.Verdicts["t/a"] = tc.verdict
+			s := Build(in).VirtualServices[0].ServerStates[0]
 			if s.State != tc.state || s.Reason != tc.reason || !strings.Contains(s.Message, tc.message) {
 				t.Errorf("%+v", s)
 			}

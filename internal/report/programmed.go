@@ -1,6 +1,8 @@
 package report
 
 import (
+	"slices"
+
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/truepacs/balancer/api/v1alpha1"
@@ -55,9 +57,23 @@ func (in Input) refusedBefore(s translate.ServiceResult) *metav1.Condition {
 	return nil
 }
 
-// addressRefused: an address of the balancer could not be put on its interface.
-func (in Input) addressRefused(translate.ServiceResult) *metav1.Condition {
+// addressRefused: an address of the service could not be put on its interface.
+func (in Input) addressRefused(s translate.ServiceResult) *metav1.Condition {
+	return in.anyRefused(func(vip string) bool { return slices.Contains(s.VirtualIPs, vip) })
+}
+
+// restRefused: an address that no service has, a gateway's, could not be put on its interface.
+func (in Input) restRefused() *metav1.Condition {
+	return in.anyRefused(func(vip string) bool {
+		return !slices.ContainsFunc(in.Result.Services, func(s translate.ServiceResult) bool { return slices.Contains(s.VirtualIPs, vip) })
+	})
+}
+
+func (in Input) anyRefused(concerned func(vip string) bool) *metav1.Condition {
 	for _, vip := range in.Result.VirtualIPs {
+		if !concerned(vip.Name) {
+			continue
+		}
 		if item := in.Observed.Refused[vip.Key]; item != nil {
 			c := programmedFalse(item.Reason, "Virtual IP "+vip.Name+": "+item.Err.Error())
 			return &c

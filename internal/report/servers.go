@@ -17,10 +17,9 @@ func (in Input) serverStates(s translate.ServiceResult) []v1alpha1.ServerState {
 	var list []v1alpha1.ServerState
 	for _, server := range s.Servers {
 		v := in.Observed.Verdicts[server.Target]
-		state := v1alpha1.ServerState{ServerPool: server.Pool, Name: server.Name, State: v1alpha1.ServerActive, Health: health(v)}
-		if !v.Healthy {
-			state.Reason, state.Message = v.Reason, v.Message
-		}
+		state := v1alpha1.ServerState{ServerPool: server.Pool, Name: server.Name, State: v1alpha1.ServerActive, Health: healthOf(v)}
+		state.Reason, state.Message = v.Reason, v.Message
+		idle(&state, server)
 		status, known := in.Observed.Leaving[drain.Key{Service: s.ModelKey, Server: server.Name}]
 		switch server.State {
 		case model.Drain:
@@ -37,11 +36,27 @@ func (in Input) serverStates(s translate.ServiceResult) []v1alpha1.ServerState {
 	return list
 }
 
+// idle marks a server that is well and gets no new connections: its agent asks for that, or its
+// weight is 0. Nobody counts what is left there, so that it never gets to Drained.
+func idle(state *v1alpha1.ServerState, server translate.ServerResult) {
+	switch {
+	case state.Health != v1alpha1.HealthHealthy:
+	case state.Reason == v1alpha1.ServerReasonAgentDrains, state.Reason == v1alpha1.ServerReasonAgentMaintains:
+		state.State = v1alpha1.ServerDraining
+	case server.Unweighted:
+		state.State, state.Reason = v1alpha1.ServerDraining, v1alpha1.ServerReasonNoWeight
+		state.Message = strings.TrimSpace("It gets no new connections: the spec says weight: 0. " + state.Message)
+	}
+}
+
 // drained says how far a server in state Drain has come. What its checks say stays in front.
 func drained(state *v1alpha1.ServerState, s translate.ServiceResult, status drain.Status, known bool) {
 	state.State = v1alpha1.ServerDraining
 	if status.Phase == drain.Drained {
 		state.State = v1alpha1.ServerDrained
+	}
+	if state.Health == v1alpha1.HealthHealthy {
+		state.Reason = ""
 	}
 	state.Reason = cmp.Or(state.Reason, state.State)
 	state.Message = strings.TrimSpace(state.Message + " " + progress(s, status, known))
@@ -75,7 +90,7 @@ func left(status drain.Status) string {
 
 func clock(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
-func health(v model.Verdict) v1alpha1.Health {
+func healthOf(v model.Verdict) v1alpha1.Health {
 	switch {
 	case !v.Known:
 		return v1alpha1.HealthUnknown

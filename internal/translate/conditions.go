@@ -39,12 +39,15 @@ func (s *service) condition(kind, good, message string) Condition {
 	return c
 }
 
+// NoteMark begins what is worth knowing in a message although nothing is refused.
+const NoteMark = " Note: "
+
 // notes says what is worth knowing although nothing is refused.
 func notes(advice []string) string {
 	if len(advice) == 0 {
 		return ""
 	}
-	return " Note: " + join(advice) + "."
+	return NoteMark + join(advice) + "."
 }
 
 // unseen: only the director reads Secrets.

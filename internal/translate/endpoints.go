@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
-	"net/netip"
 	"slices"
 	"strings"
 
@@ -15,6 +14,10 @@ import (
 
 // maxEndpoints bounds how many endpoints of a Service are servers.
 const maxEndpoints = 256
+
+// rankStep is how far the weights of two pods in a row are apart with WeightedFailover: far enough
+// that a tenth of each, the first step of a slow start, differs too.
+const rankStep = 100
 
 // ServiceRefs returns the Services that a balancer names, each once, by name: what the caller has
 // to read. All nodes need those of direct routing and tunnels, for each may be a server; the
@@ -94,10 +97,7 @@ func (s *service) pods(p *v1alpha1.ServerPool, endpoints []ServiceEndpoint) ([]v
 		return nil, unresolvedf(v1alpha1.ReasonServiceNotFound, "%s names Service %s, of which namespace %s has no EndpointSlice: write the name of a Service there, or create it", where, p.ServiceRef.Name, s.owner.name.Namespace)
 	}
 	var out []v1alpha1.Server
-	for _, e := range sortedEndpoints(endpoints) {
-		if !e.Ready && !(e.Serving && e.Terminating) {
-			continue
-		}
+	for _, e := range serving(endpoints) {
 		port, ok := e.port(p.ServiceRef.PortName)
 		if !ok {
 			return nil, unresolvedf(v1alpha1.ReasonServiceNotFound, "%s.portName %q is no port of Service %s: write one of its ports (%s)", where, p.ServiceRef.PortName, p.ServiceRef.Name, e.portText())
@@ -121,6 +121,10 @@ func (s *service) pod(e ServiceEndpoint, port uint16, before []v1alpha1.Server) 
 	}
 	if !e.Ready {
 		server.State = v1alpha1.StateDrain
+	}
+	if s.spec.Layer4 != nil && s.spec.Layer4.Scheduler == v1alpha1.SchedulerWeightedFailover {
+		weight := int32(rankStep * max(1, maxEndpoints-len(before)))
+		server.Weight = &weight
 	}
 	if !keepsDestination(s.forwarding()) {
 		number := int32(port)
@@ -149,17 +153,22 @@ func (e ServiceEndpoint) portText() string {
 	return some(slices.Sorted(maps.Keys(e.Ports)))
 }
 
-// sortedEndpoints are distinct endpoints by name and address; of two of one address the one that
-// is ready counts.
-func sortedEndpoints(endpoints []ServiceEndpoint) []ServiceEndpoint {
-	out := slices.SortedFunc(slices.Values(endpoints), func(a, b ServiceEndpoint) int {
-		ready := map[bool]int{true: 0, false: 1}
-		return cmp.Or(strings.Compare(a.name(), b.name()), a.Address.Compare(b.Address), cmp.Compare(ready[a.Ready], ready[b.Ready]))
+// serving are the endpoints that are ready, or end but still serve, each address once, by name. Of
+// two endpoints of one address, a pod and its successor say, the one that is ready counts.
+func serving(endpoints []ServiceEndpoint) []ServiceEndpoint {
+	rank := func(e ServiceEndpoint) int {
+		if e.Ready {
+			return 0
+		}
+		return 1
+	}
+	out := slices.DeleteFunc(slices.Clone(endpoints), func(e ServiceEndpoint) bool { return !e.Ready && !(e.Serving && e.Terminating) })
+	slices.SortFunc(out, func(a, b ServiceEndpoint) int {
+		return cmp.Or(a.Address.Compare(b.Address), cmp.Compare(rank(a), rank(b)), strings.Compare(a.name(), b.name()))
 	})
-	seen := map[netip.Addr]bool{}
-	return slices.DeleteFunc(out, func(e ServiceEndpoint) bool {
-		again := seen[e.Address]
-		seen[e.Address] = true
-		return again
+	out = slices.CompactFunc(out, func(a, b ServiceEndpoint) bool { return a.Address == b.Address })
+	slices.SortFunc(out, func(a, b ServiceEndpoint) int {
+		return cmp.Or(strings.Compare(a.name(), b.name()), a.Address.Compare(b.Address))
 	})
+	return out
 }

@@ -16,7 +16,7 @@ func (a *assembly) addLayer4(s *service, k *Kept) []ServerResult {
 	for i := range k.Pools {
 		p := &k.Pools[i]
 		for _, m := range members(p) {
-			result := ServerResult{Pool: p.Name, Name: m.Name, State: m.state()}
+			result := ServerResult{Pool: p.Name, Name: m.Name, State: m.state(), Unweighted: m.unweighted()}
 			if result.State != model.Maintenance {
 				result.Target = a.targets.add(targetOf(s.owner, p, &m))
 			}

@@ -54,6 +54,9 @@ func (m *member) state() model.ServerState {
 	return model.Active
 }
 
+// unweighted tells a server that gets no new connections because its weight is 0.
+func (m *member) unweighted() bool { return m.Weight != nil && *m.Weight == 0 }
+
 // addr is the server's address; it was checked when the pool was built.
 func (m *member) addr() netip.Addr {
 	addr, _ := netip.ParseAddr(m.Address)

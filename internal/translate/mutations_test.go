@@ -19,7 +19,7 @@ import (
 	"github.com/truepacs/balancer/internal/translate"
 )
 
-// mutations of each sample; seven samples make 5,600.
+// mutations of each sample; eight samples make 6,400.
 const mutations = 800
 
 // TestMutations throws mutations of the samples at the schema and at Translate. What the schema
@@ -30,7 +30,7 @@ func TestMutations(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, file := range []string{"radiology.yaml", "viewer.yaml", "l4-nat.yaml", "l4-snat.yaml", "l4-tunnel.yaml", "udp.yaml", "ipv6.yaml"} {
+	for _, file := range []string{"radiology.yaml", "viewer.yaml", "l4-nat.yaml", "l4-snat.yaml", "check-program.yaml", "l4-tunnel.yaml", "udp.yaml", "ipv6.yaml"} {
 		sample := readSample(t, file)
 		good, errs := v.Object(copied(t, sample))
 		if len(errs) > 0 {

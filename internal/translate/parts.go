@@ -83,7 +83,7 @@ func (a *assembly) addLayer7(s *service, k *Kept, result *ServiceResult) []Serve
 		name := a.pools.add(s.owner, p)
 		names[s.owner.key(p.Name)] = name
 		for _, m := range members(p) {
-			out = append(out, ServerResult{Pool: p.Name, Name: m.Name, State: m.state(), Target: model.TargetKey(name, m.Name)})
+			out = append(out, ServerResult{Pool: p.Name, Name: m.Name, State: m.state(), Unweighted: m.unweighted(), Target: model.TargetKey(name, m.Name)})
 		}
 	}
 	for _, l := range k.Layer7 {

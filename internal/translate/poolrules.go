@@ -1,6 +1,9 @@
 package translate
 
 import (
+	"fmt"
+	"slices"
+
 	"github.com/truepacs/balancer/api/v1alpha1"
 	"github.com/truepacs/balancer/dataplane/model"
 )
@@ -141,12 +144,51 @@ func (r *run) refuseFallbackPort(s *service, p *v1alpha1.ServerPool) *Refusal {
 
 func (r *run) refuseCheckVia(s *service, p *v1alpha1.ServerPool) *Refusal {
 	for i := range p.HealthChecks {
-		if p.HealthChecks[i].Via == v1alpha1.ViaVirtualIP && s.forwarding() != model.DirectRouting {
+		h := &p.HealthChecks[i]
+		if h.Via != v1alpha1.ViaVirtualIP {
+			continue
+		}
+		if s.forwarding() != model.DirectRouting {
 			return badField("spec.serverPools[%s].healthChecks[%d]: via VirtualIP works in pools that mode L4DR alone uses, service %s is in mode %s: write via: RealServer, or make a pool of its own for the other modes",
 				p.Name, i, s.spec.Name, s.spec.Mode)
 		}
+		if says := s.closedToCheck(h.Port); says != "" {
+			return badField("spec.serverPools[%s].healthChecks[%d]: %s", p.Name, i, says)
+		}
 	}
 	return nil
+}
+
+// closedToCheck says why a check through one of the service's virtual IPs would be dropped on the
+// servers: only what services of the pool declare answers there, and checks speak TCP.
+func (s *service) closedToCheck(port *int32) string {
+	for _, vip := range s.spec.VirtualIPs {
+		declared := s.owner.declares(s.spec.ServerPool, vip)
+		switch {
+		case len(declared) == 0:
+			return fmt.Sprintf("via VirtualIP needs a TCP port, and service %s has none on virtual IP %s, nor has another service of the pool there: write via: RealServer", s.spec.Name, vip)
+		case port != nil && !slices.ContainsFunc(declared, func(d v1alpha1.PortRange) bool { return d.First <= *port && *port <= d.Last }):
+			return fmt.Sprintf("via VirtualIP goes to port %d, which no TCP service of the pool has on virtual IP %s, so that it would be dropped on the servers: write port: %d, via: RealServer, or remove port (each virtual IP is then checked at a port that it has)",
+				*port, vip, declared[0].First)
+		}
+	}
+	return ""
+}
+
+// declares are the TCP ports that services by direct routing have for a pool on a virtual IP.
+func (b *balancer) declares(pool, vip string) []v1alpha1.PortRange {
+	var out []v1alpha1.PortRange
+	for i := range b.obj.Spec.VirtualServices {
+		v := &b.obj.Spec.VirtualServices[i]
+		if v.ServerPool != pool || forwarding(v.Mode) != model.DirectRouting || protocol(v.Protocol) != model.TCP || !slices.Contains(v.VirtualIPs, vip) {
+			continue
+		}
+		for _, port := range v.Ports {
+			out = append(out, v1alpha1.PortRange{First: port, Last: port})
+		}
+		out = append(out, v.PortRanges...)
+	}
+	return out
 }
 
 // refuseWeights: WeightedFailover goes by the weight alone, the kernel would choose any of two.

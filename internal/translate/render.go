@@ -17,7 +17,7 @@ func (r *run) render() Result {
 	out := Result{Balancers: map[types.NamespacedName]BalancerResult{}, Kept: map[string]Kept{}}
 	r.setMarks()
 	timeouts := r.settleTimeouts()
-	a := newAssembly()
+	a := newAssembly(r.in.Node.Name)
 	results := a.addAll(r.balancers)
 	for _, b := range r.balancers {
 		result := BalancerResult{
@@ -76,6 +76,7 @@ func (r *run) setMarks() {
 
 // assembly collects the parts of a model.Node.
 type assembly struct {
+	nodeName   string
 	addresses  map[netip.Addr]model.VirtualIP
 	keys       map[string]netip.Addr
 	services   []model.VirtualService
@@ -85,8 +86,9 @@ type assembly struct {
 	pools      pools
 }
 
-func newAssembly() *assembly {
+func newAssembly(node string) *assembly {
 	return &assembly{
+		nodeName:  node,
 		addresses: map[netip.Addr]model.VirtualIP{},
 		keys:      map[string]netip.Addr{},
 		targets:   targets{},
@@ -116,11 +118,12 @@ func (a *assembly) addAll(balancers []*balancer) map[*service]ServiceResult {
 
 // add puts a service in and says how it fared.
 func (a *assembly) add(s *service) ServiceResult {
-	result := ServiceResult{Name: s.spec.Name, Key: s.key, Conditions: s.conditions(), KeptLastGood: s.kept}
+	result := ServiceResult{Name: s.spec.Name, Key: s.key, Conditions: s.conditions(), KeptLastGood: s.kept, VirtualIPs: s.spec.VirtualIPs}
 	k := s.effective
 	if k == nil {
 		return result
 	}
+	result.Programmed = k.programmed(a.nodeName)
 	a.realServer = append(a.realServer, k.RealServer...)
 	if k.Layer4 != nil {
 		result.ModelKey = k.Layer4.Key
@@ -213,7 +216,7 @@ func targetOf(b *balancer, p *v1alpha1.ServerPool, m *member) model.Target {
 	return model.Target{
 		Key:     model.TargetKey(b.key(p.Name), m.Name),
 		Address: m.addr(),
-		Checks:  checksOf(p, m, b.firstPort(p.Name), b.addressesWith(p.Name)),
+		Checks:  checksOf(p, m, b.firstPort(p.Name), b.doors(p.Name)),
 	}
 }
 
@@ -230,13 +233,19 @@ func (b *balancer) firstPort(pool string) uint16 {
 	return 0
 }
 
-// addressesWith are the virtual IPs of the services that are programmed with a pool, ascending.
-func (b *balancer) addressesWith(pool string) []netip.Addr {
-	var all Kept
+// doors are the virtual IPs and TCP ports that services by direct routing are programmed with for a
+// pool, in the order of the spec.
+func (b *balancer) doors(pool string) []Endpoint {
+	var out []Endpoint
 	for _, s := range b.with(pool) {
-		all.Addresses = append(all.Addresses, s.effective.Addresses...)
+		if l4 := s.effective.Layer4; l4 == nil || l4.Forwarding != model.DirectRouting || l4.Protocol != model.TCP {
+			continue
+		}
+		for _, addr := range addressesOf(*s.effective) {
+			out = append(out, s.effective.endpoints(addr)...)
+		}
 	}
-	return addressesOf(all)
+	return out
 }
 
 // with are the services that are programmed with a pool.

@@ -6,6 +6,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/truepacs/balancer/api/v1alpha1"
 	"github.com/truepacs/balancer/dataplane/model"
 )
 
@@ -62,6 +63,12 @@ type ServiceResult struct {
 	Conditions []Condition `json:"conditions"`
 	// KeptLastGood says that what is programmed is not what the spec says now.
 	KeptLastGood bool `json:"keptLastGood,omitempty"`
+	// VirtualIPs are the names in spec.virtualIPs that it answers on. Golden files leave out what
+	// repeats the spec.
+	VirtualIPs []string `json:"-"`
+	// Programmed is what this node holds for the service as a director, also if the spec that asks
+	// for something else is refused; nil: nothing.
+	Programmed *v1alpha1.ProgrammedService `json:"-"`
 	// Listeners are the names of its listeners in the proxy.
 	Listeners []string `json:"listeners,omitempty"`
 	// Servers are the servers of all its pools.
@@ -76,6 +83,8 @@ type ServerResult struct {
 	Name string `json:"name"`
 	// State is Drain or Maintenance; empty: Active.
 	State model.ServerState `json:"state,omitempty"`
+	// Unweighted says that its weight in the spec is 0: it gets no new connections.
+	Unweighted bool `json:"unweighted,omitempty"`
 	// Target is the key of the model.Target, empty in state Maintenance: in Node.Targets for layer 4 services, in
 	// Node.Proxy.Targets for layer 7 services.
 	Target string `json:"target,omitempty"`

@@ -27,7 +27,9 @@ func (r *run) settleConflicts() {
 }
 
 // claim says what a service asks for and holds. What is programmed is known from this node's own
-// past and, on all nodes alike, from the balancer's status.
+// past and, on all nodes alike, from the balancer's status: by what the director reports that it has
+// programmed, of whichever generation, else, of a director that does not report that yet, by the
+// conditions.
 func (r *run) claim(s *service) Claim {
 	c := Claim{
 		Service: s.key,
@@ -38,6 +40,8 @@ func (r *run) claim(s *service) Claim {
 	c.Wanted.Director = s.owner.director
 	if k, had := r.in.Previous[s.key]; had && len(k.Addresses) > 0 {
 		c.Standing = demand(k, s.gateway)
+	} else if p := s.reported(); p != nil {
+		c.Standing = standing(p)
 	} else if node := programmedBy(s); node != "" {
 		c.Standing = c.Wanted
 		c.Standing.Director = node
@@ -146,6 +150,11 @@ func (b *balancer) holds(addr netip.Addr, previous map[string]Kept) bool {
 			}
 		}
 	}
+	for _, s := range b.services {
+		if p := s.reported(); p != nil && slices.Contains(p.Addresses, addr.String()) {
+			return true
+		}
+	}
 	for _, v := range b.obj.Status.VirtualIPs {
 		if v.ActiveNode != "" && v.Address == addr.String() {
 			return true
@@ -161,7 +170,7 @@ func (b *balancer) serves(addr netip.Addr, previous map[string]Kept) bool {
 		if hasServer(previous[s.key].Pools, addr) {
 			return true
 		}
-		if programmedBy(s) != "" && hasServer(s.pools(), addr) {
+		if (s.reported() != nil || programmedBy(s) != "") && hasServer(s.pools(), addr) {
 			return true
 		}
 	}

@@ -68,10 +68,14 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &apiv1alpha1.ListenerTLSApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("PortRange"):
 		return &apiv1alpha1.PortRangeApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("ProgrammedService"):
+		return &apiv1alpha1.ProgrammedServiceApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("SecretReference"):
 		return &apiv1alpha1.SecretReferenceApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("Server"):
 		return &apiv1alpha1.ServerApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("ServerEndpoint"):
+		return &apiv1alpha1.ServerEndpointApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("ServerPool"):
 		return &apiv1alpha1.ServerPoolApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("ServerState"):

@@ -32,6 +32,8 @@ type Config struct {
 type Runner struct {
 	cfg  Config
 	turn chan struct{}
+	// reaps says that this process inherits the orphans of programs: it is process 1, as in a pod.
+	reaps bool
 }
 
 // Bounds.
@@ -48,7 +50,7 @@ func New(cfg Config) *Runner {
 	if cfg.Concurrent <= 0 {
 		cfg.Concurrent = defaultConcurrent
 	}
-	return &Runner{cfg: cfg, turn: make(chan struct{}, cfg.Concurrent)}
+	return &Runner{cfg: cfg, turn: make(chan struct{}, cfg.Concurrent), reaps: unix.Getpid() == 1}
 }
 
 var _ health.RunProgram = (*Runner)(nil).Run
@@ -118,7 +120,28 @@ func (r *Runner) run(ctx context.Context, file *os.File, call health.ProgramCall
 	_ = unix.Kill(-cmd.Process.Pid, unix.SIGKILL)
 	<-ended
 	err := cmd.Wait()
+	if r.reaps {
+		reap(cmd.Process.Pid)
+	}
 	return judge(cmd, err, timedOut, out.String())
+}
+
+// reapTime is how long is waited for members of a killed group; one that the kernel holds in an
+// uninterruptible call is left.
+const reapTime = time.Second
+
+// reap takes in the dead of a killed group, whose leader is gone: they have become children of
+// process 1, which this process is, and would stay zombies.
+func reap(group int) {
+	for end := time.Now().Add(reapTime); time.Now().Before(end); {
+		switch pid, err := unix.Wait4(-group, nil, unix.WNOHANG, nil); {
+		case pid > 0 || errors.Is(err, unix.EINTR):
+		case err != nil:
+			return // ECHILD: none is left
+		default:
+			time.Sleep(time.Millisecond)
+		}
+	}
 }
 
 // awaitEnd waits until the process has ended, and leaves it to be reaped.

@@ -145,6 +145,31 @@ func TestTimeoutKillsTheGroup(t *testing.T) {
 	}
 }
 
+// TestOrphansAreTakenIn: where the process is the one that inherits orphans, as in a pod, the killed
+// children of a program leave no zombies.
+func TestOrphansAreTakenIn(t *testing.T) {
+	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0) }()
+	dir := directory(t, map[string]string{
+		"hang":  "#!/bin/sh\nsleep 1000 & echo $!\nwait\n",
+		"leave": "#!/bin/sh\nsleep 1000 & echo $!\nexit 0\n",
+	})
+	r := New(Config{Dir: dir})
+	r.reaps = true
+	for name, timeout := range map[string]time.Duration{"hang": time.Second, "leave": 20 * time.Second} {
+		res := r.Run(t.Context(), call(name, timeout))
+		pid, err := strconv.Atoi(strings.TrimSpace(res.Output))
+		if err != nil {
+			t.Fatalf("%s: %+v", name, res)
+		}
+		if stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid)); err == nil {
+			t.Errorf("%s: process %d is left: %s", name, pid, stat)
+		}
+	}
+}
+
 // awaitGone waits until a process is dead or a zombie.
 func awaitGone(t *testing.T, pid int) {
 	t.Helper()

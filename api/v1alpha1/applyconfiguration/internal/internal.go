@@ -412,6 +412,42 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: last
       type:
         scalar: numeric
+- name: com.github.truepacs.balancer.api.v1alpha1.ProgrammedService
+  map:
+    fields:
+    - name: addresses
+      type:
+        list:
+          elementType:
+            scalar: string
+          elementRelationship: associative
+    - name: mode
+      type:
+        namedType: com.github.truepacs.balancer.api.v1alpha1.Mode
+    - name: node
+      type:
+        scalar: string
+    - name: portRanges
+      type:
+        list:
+          elementType:
+            namedType: com.github.truepacs.balancer.api.v1alpha1.PortRange
+          elementRelationship: atomic
+    - name: ports
+      type:
+        list:
+          elementType:
+            scalar: numeric
+          elementRelationship: atomic
+    - name: protocol
+      type:
+        namedType: com.github.truepacs.balancer.api.v1alpha1.Protocol
+    - name: servers
+      type:
+        list:
+          elementType:
+            namedType: com.github.truepacs.balancer.api.v1alpha1.ServerEndpoint
+          elementRelationship: atomic
 - name: com.github.truepacs.balancer.api.v1alpha1.Protocol
   scalar: string
 - name: com.github.truepacs.balancer.api.v1alpha1.Scheduler
@@ -444,6 +480,15 @@ var schemaYAML = typed.YAMLObject(`types:
       type:
         namedType: com.github.truepacs.balancer.api.v1alpha1.AdminState
     - name: weight
+      type:
+        scalar: numeric
+- name: com.github.truepacs.balancer.api.v1alpha1.ServerEndpoint
+  map:
+    fields:
+    - name: address
+      type:
+        scalar: string
+    - name: port
       type:
         scalar: numeric
 - name: com.github.truepacs.balancer.api.v1alpha1.ServerPool
@@ -787,6 +832,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: name
       type:
         scalar: string
+    - name: programmed
+      type:
+        namedType: com.github.truepacs.balancer.api.v1alpha1.ProgrammedService
     - name: serverStates
       type:
         list:

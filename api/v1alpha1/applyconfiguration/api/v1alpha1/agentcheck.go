@@ -10,7 +10,8 @@ package v1alpha1
 type AgentCheckApplyConfiguration struct {
 	// port is the TCP port on which the agent listens.
 	Port *int32 `json:"port,omitempty"`
-	// send is a text that is sent to the agent after connecting. Absent: nothing is sent.
+	// send is a line of text that is sent to the agent after connecting; the line end, a line feed,
+	// is added to it. Absent: nothing is sent.
 	Send *string `json:"send,omitempty"`
 }
 

@@ -12,7 +12,8 @@ import (
 // FallbackServer is a server for the time when every other server is down.
 type FallbackServerApplyConfiguration struct {
 	ServerApplyConfiguration `json:""`
-	// mode is how packets reach this server: L4DR, L4NAT or L4Tunnel. Absent: the mode of the
+	// mode is how packets reach this server: L4DR, L4NAT or L4Tunnel (for one on another network).
+	// L4SNAT would translate the sources of the whole virtual service. Absent: the mode of the
 	// virtual service.
 	Mode *apiv1alpha1.FallbackMode `json:"mode,omitempty"`
 }

@@ -27,10 +27,10 @@ type HealthCheckApplyConfiguration struct {
 	// shorter.
 	TimeoutSeconds *int32 `json:"timeoutSeconds,omitempty"`
 	// healthyThreshold is how many checks in a row must pass before a server that was down
-	// gets connections again. Absent: 2.
+	// gets connections again. Absent: 2; of type Agent 1, its word counts at once.
 	HealthyThreshold *int32 `json:"healthyThreshold,omitempty"`
 	// unhealthyThreshold is how many checks in a row must fail before a server gets no new
-	// connections. Absent: 3.
+	// connections. Absent: 3; of type Agent 1.
 	UnhealthyThreshold *int32 `json:"unhealthyThreshold,omitempty"`
 	// http belongs to type HTTP.
 	HTTP *HTTPCheckApplyConfiguration `json:"http,omitempty"`
@@ -42,7 +42,8 @@ type HealthCheckApplyConfiguration struct {
 	Agent *AgentCheckApplyConfiguration `json:"agent,omitempty"`
 	// via is the way to the server: RealServer, its own address; VirtualIP, each virtual IP of
 	// the pool's services at that server's MAC address, which proves that it accepts them (mode
-	// L4DR only). Absent: RealServer.
+	// L4DR only). Each virtual IP is checked at port, which a TCP service of the pool must then have
+	// there, or without port at the first that one has. Absent: RealServer.
 	Via *apiv1alpha1.CheckPath `json:"via,omitempty"`
 }
 

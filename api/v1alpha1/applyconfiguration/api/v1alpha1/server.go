@@ -20,8 +20,8 @@ type ServerApplyConfiguration struct {
 	Port *int32 `json:"port,omitempty"`
 	// weight is the server's share of new connections relative to the others, for the weighted
 	// schedulers and algorithms. 0: no new connections. With scheduler WeightedFailover the
-	// server with the greatest weight that is healthy gets everything, so weights must differ;
-	// with WeightedOverflow the weight is the number of connections after which the next server
+	// server with the greatest weight that is healthy gets everything, so weights must differ (pods
+	// of a serviceRef need none: the first by name has the greatest); with WeightedOverflow the weight is the number of connections after which the next server
 	// gets them. Absent: 100.
 	Weight *int32 `json:"weight,omitempty"`
 	// state is what you want of the server: Active; Drain, no new connections, those it has go

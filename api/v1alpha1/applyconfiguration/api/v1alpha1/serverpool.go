@@ -16,7 +16,9 @@ type ServerPoolApplyConfiguration struct {
 	Servers []ServerApplyConfiguration `json:"servers,omitempty"`
 	// serviceRef takes the servers from a Kubernetes Service: its ready pods are servers, those
 	// that end but still serve are drained. Not on plain hosts. In mode L4DR the pods must be on
-	// a network of the director (pods on the host network of nodes there).
+	// a network of the director (pods on the host network of nodes there). Pods have no weights: all
+	// are alike, except that with scheduler WeightedFailover the first by name that is ready gets
+	// everything, of a StatefulSet the pod with the lowest number.
 	ServiceRef *ServiceReferenceApplyConfiguration `json:"serviceRef,omitempty"`
 	// fallbackServers get connections only while every other server of the pool is down. Layer 4
 	// only. Absent: none.

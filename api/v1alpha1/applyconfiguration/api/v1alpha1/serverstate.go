@@ -18,7 +18,8 @@ type ServerStateApplyConfiguration struct {
 	// health is the verdict of the checks.
 	Health *apiv1alpha1.Health `json:"health,omitempty"`
 	// state is what has become of the state in the spec: Active; Draining, no new connections, message
-	// counts those that are left; Drained, none is left; Maintenance. Layer 7 stays at Draining.
+	// counts those that are left; Drained, none is left; Maintenance. Layer 7 stays at Draining, and so
+	// does a server whose agent asks for no new connections or whose weight is 0.
 	State *string `json:"state,omitempty"`
 	// reason is one word for why the server is not healthy, or else for why it gets no new
 	// connections.

@@ -15,6 +15,9 @@ type VirtualServiceStatusApplyConfiguration struct {
 	Name *string `json:"name,omitempty"`
 	// conditions are Accepted, ResolvedRefs and Programmed.
 	Conditions []v1.ConditionApplyConfiguration `json:"conditions,omitempty"`
+	// programmed is what the director has programmed for the service, of whichever generation of the
+	// spec: other balancers cannot have it. Absent: nothing.
+	Programmed *ProgrammedServiceApplyConfiguration `json:"programmed,omitempty"`
 	// serverStates says how each server of each pool of the service is.
 	ServerStates []ServerStateApplyConfiguration `json:"serverStates,omitempty"`
 }
@@ -43,6 +46,14 @@ func (b *VirtualServiceStatusApplyConfiguration) WithConditions(values ...*v1.Co
 		}
 		b.Conditions = append(b.Conditions, *values[i])
 	}
+	return b
+}
+
+// WithProgrammed sets the Programmed field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Programmed field is set to the value of the last call.
+func (b *VirtualServiceStatusApplyConfiguration) WithProgrammed(value *ProgrammedServiceApplyConfiguration) *VirtualServiceStatusApplyConfiguration {
+	b.Programmed = value
 	return b
 }
 
