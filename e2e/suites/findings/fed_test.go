@@ -22,7 +22,7 @@ func fed(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		found := preflight.Judge(node, preflight.Facts{Interfaces: []preflight.Interface{known}, Forwarding: true})
+		found := preflight.Judge(node, preflight.Facts{Interfaces: []preflight.Interface{known}, Forwarding: preflight.Forwarding{IPv4: true}})
 		if len(found) != want {
 			t.Errorf("flags %#x: found %v", flags, found)
 		}
