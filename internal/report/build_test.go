@@ -60,6 +60,14 @@ func TestProgrammed(t *testing.T) {
 		"good":            {func(*Input) {}, "True/Programmed", "True/Programmed", "True/Programmed"},
 		"older revision":  {func(in *Input) { in.Observed.Revision = 2 }, "Unknown/Pending", "Unknown/Pending", "Unknown/Pending"},
 		"address refused": {refuse("ns/radiology/main"), "False/KernelRefused", "False/KernelRefused", "False/KernelRefused"},
+		"address of another host": {func(in *Input) {
+			refuse("ns/radiology/main")(in)
+			in.Observed.Refused["ns/radiology/main"].Reason = v1alpha1.ReasonAddressOwnedByOther
+		}, "False/AddressOwnedByOther", "False/AddressOwnedByOther", "False/AddressOwnedByOther"},
+		"address that is asked for": {func(in *Input) {
+			refuse("ns/radiology/main")(in)
+			in.Observed.Refused["ns/radiology/main"].Reason = v1alpha1.ReasonPending
+		}, "Unknown/Pending", "Unknown/Pending", "Unknown/Pending"},
 		"service refused": {refuse("ns/radiology/dicom"), "False/KernelRefused", "True/Programmed", "False/KernelRefused"},
 		"group refused": {func(in *Input) {
 			in.Result.Services[0].ModelKey = "ns/radiology/@pacs"

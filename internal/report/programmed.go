@@ -60,6 +60,9 @@ func (in Input) addressRefused(translate.ServiceResult) *metav1.Condition {
 	for _, vip := range in.Result.VirtualIPs {
 		if item := in.Observed.Refused[vip.Key]; item != nil {
 			c := programmedFalse(item.Reason, "Virtual IP "+vip.Name+": "+item.Err.Error())
+			if item.Reason == v1alpha1.ReasonPending {
+				c.Status = metav1.ConditionUnknown
+			}
 			return &c
 		}
 	}

@@ -91,14 +91,15 @@ func join(o Options) (*Host, error) {
 		Marks:     ipvs.Marks{Base: o.Marks.Base, Mask: ^uint32(0) << o.Marks.Bits},
 		SysctlDir: filepath.Join(o.SysctlDir, "ipv4", "vs"),
 	})
-	h.netif = netif.New(netif.Rtnetlink{})
+	claims := announce.NewClaims(announce.ClaimsConfig{Prober: announce.Prober{Network: announce.Sockets{}}, Log: o.Log, Wake: wake})
+	h.netif = netif.NewGated(netif.Rtnetlink{}, claims)
 	checker, err := newChecker(o, wake)
 	if err != nil {
 		return nil, err
 	}
 	h.nft = nft.New(nft.Config{Kernel: nft.Netfilter{}})
 	announcer := announce.New(announce.Config{Network: announce.Sockets{}, Log: o.Log})
-	h.closer = announcer.Close
+	h.closer = func() error { return errors.Join(announcer.Close(), claims.Close()) }
 	h.Keeper = keeper.NewServer(keeper.ServerConfig{
 		Log: o.Log, Path: SocketPath(o.RunDir), Group: ProxyGroup, OnChange: wake,
 	})
@@ -123,11 +124,13 @@ func join(o Options) (*Host, error) {
 			Proxy:   feeder{h.Keeper},
 			Checker: checker,
 			Surveyor: &surveyor{
+				host:  preflight.Host{Holders: &preflight.Holders{}},
 				netif: h.netif, ipvs: h.ipvs, nft: h.nft, marks: o.Marks,
 				prober: announce.Prober{Network: announce.Sockets{}}, replies: &preflight.Replies{},
 			},
 		},
-		OnChange: o.OnChange,
+		SurveyEvery: surveyEvery,
+		OnChange:    o.OnChange,
 	})
 	return h, nil
 }
