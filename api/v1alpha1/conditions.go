@@ -58,6 +58,9 @@ const (
 	ReasonProgrammed = "Programmed"
 	// ReasonInterfaceNotFound: the director has no interface for a virtual IP.
 	ReasonInterfaceNotFound = "InterfaceNotFound"
+	// ReasonAddressOwnedByOther: another host of the segment has a virtual IP, so the director does not
+	// take it.
+	ReasonAddressOwnedByOther = "AddressOwnedByOther"
 	// ReasonKernelRefused: the kernel refused an operation.
 	ReasonKernelRefused = "KernelRefused"
 	// ReasonModuleMissing: the kernel has no IPVS or no nftables.

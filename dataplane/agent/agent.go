@@ -224,15 +224,28 @@ func (a *Agent) apply(ctx context.Context, want *desired) Observed {
 		leaving.Services = node.Services
 	}
 	failures = append(failures, d.PacketFilter.Set(ctx, rules(node, leaving)))
-	failures = append(failures,
-		d.Addresses.Set(ctx, node.VirtualIPs),
-		d.Proxy.Set(ctx, node.Proxy),
-		d.Announcer.Set(ctx, node.VirtualIPs),
-	)
+	held := d.Addresses.Set(ctx, node.VirtualIPs)
+	failures = append(failures, held, d.Proxy.Set(ctx, node.Proxy), a.announce(ctx, node.VirtualIPs, held))
 	observed := Observed{Revision: want.revision, Node: node, Proxy: d.Proxy.State(), Leaving: leaving.Statuses}
 	observed.Refused, observed.Failure = model.ItemErrors(errors.Join(failures...))
 	observed.Verdicts = merge(verdicts, observed.Proxy.Verdicts)
 	return observed
+}
+
+// announce announces the addresses that this host holds: held is what the driver of addresses said.
+// While it could not look, announcements go on as they are.
+func (a *Agent) announce(ctx context.Context, all []model.VirtualIP, held error) error {
+	refused, unknown := model.ItemErrors(held)
+	if unknown != nil {
+		return nil
+	}
+	holds := make([]model.VirtualIP, 0, len(all))
+	for _, vip := range all {
+		if refused[vip.Key] == nil {
+			holds = append(holds, vip)
+		}
+	}
+	return a.cfg.Drivers.Announcer.Set(ctx, holds)
 }
 
 // weigh decides the weights and sees to being called when they change by themselves.

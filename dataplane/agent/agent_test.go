@@ -32,6 +32,8 @@ type host struct {
 	setErr   error
 	rules    PacketRules
 	seen     ProxyState
+	held     error             // of the driver of addresses
+	told     []model.VirtualIP // that were announced
 }
 
 func (h *host) did(call string) {
@@ -68,12 +70,16 @@ type addressesOf struct{ *host }
 func (d addressesOf) Set(_ context.Context, all []model.VirtualIP) error {
 	d.did("addresses")
 	d.vips = all
-	return nil
+	return d.held
 }
 
 type announcerOf struct{ *host }
 
-func (d announcerOf) Set(context.Context, []model.VirtualIP) error { d.did("announce"); return nil }
+func (d announcerOf) Set(_ context.Context, all []model.VirtualIP) error {
+	d.did("announce")
+	d.told = all
+	return nil
+}
 
 type realServerOf struct{ *host }
 
@@ -169,6 +175,38 @@ func TestServersThatAreNotHealthyHaveNoWeight(t *testing.T) {
 		}
 		if diff := cmp.Diff([]int{100, 100}, weightsOf(a.Observed().Node.Services)); diff != "" {
 			t.Errorf("the desired node was changed (-want +got):\n%s", diff)
+		}
+	})
+}
+
+// TestOnlyAddressesThatAreHeldAreAnnounced: one that another host has is not, and while it is not
+// known which ones this host holds, announcements stay as they are.
+func TestOnlyAddressesThatAreHeldAreAnnounced(t *testing.T) {
+	h, node := newHost(), testNode()
+	node.VirtualIPs = append(node.VirtualIPs, model.VirtualIP{Key: "ns/b/second", Address: netip.MustParseAddr("192.0.2.101"), Interface: "eth0"})
+	h.held = errors.Join(&model.ItemError{Key: "ns/b/main", Reason: "AddressOwnedByOther", Err: errors.New("02:00:00:00:00:99")})
+	run(t, h, newStore(t), func(a *Agent) {
+		if _, err := a.SetDesired(node, nil); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if len(h.told) != 1 || h.told[0].Key != "ns/b/second" {
+			t.Errorf("announced %v", h.told)
+		}
+		if refused := a.Observed().Refused["ns/b/main"]; refused == nil || refused.Reason != "AddressOwnedByOther" {
+			t.Errorf("refused %v", a.Observed().Refused)
+		}
+		h.held = errors.New("the kernel did not answer")
+		a.Wake()
+		synctest.Wait()
+		if len(h.told) != 1 || a.Observed().Failure == nil {
+			t.Errorf("announced %v while nothing is known", h.told)
+		}
+		h.held = nil
+		a.Wake()
+		synctest.Wait()
+		if len(h.told) != 2 {
+			t.Errorf("announced %v", h.told)
 		}
 	})
 }

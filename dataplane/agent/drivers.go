@@ -39,7 +39,7 @@ type PacketFilter interface {
 	Set(ctx context.Context, rules PacketRules) error
 }
 
-// AddressHolder holds virtual IP addresses on interfaces.
+// AddressHolder holds virtual IP addresses on interfaces. Those with an item error are not announced.
 type AddressHolder interface {
 	Set(ctx context.Context, all []model.VirtualIP) error
 }

@@ -11,18 +11,25 @@ import (
 // firstSurvey is when the first survey is: once addresses are announced and servers were asked for.
 const firstSurvey = time.Second
 
+// retryEvery is the time between two passes that are made because something was left undone.
+const retryEvery = 5 * time.Second
+
 // survey looks at host and segment again and again until ctx ends, beside the passes: it waits for
 // other hosts.
 func (a *Agent) survey(ctx context.Context) {
 	tick := time.NewTicker(min(a.cfg.SurveyEvery, firstSurvey))
 	defer tick.Stop()
+	var retried time.Time
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
 			tick.Reset(a.cfg.SurveyEvery)
-			a.retry()
+			if time.Since(retried) >= retryEvery {
+				retried = time.Now()
+				a.retry()
+			}
 			a.surveyOnce(ctx)
 		}
 	}

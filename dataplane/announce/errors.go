@@ -13,6 +13,10 @@ import (
 const (
 	ReasonKernelRefused     = "KernelRefused"
 	ReasonInterfaceNotFound = "InterfaceNotFound"
+	// ReasonPending: it is not known yet whether another host has the address.
+	ReasonPending = "Pending"
+	// ReasonAddressOwnedByOther: another host has the address.
+	ReasonAddressOwnedByOther = "AddressOwnedByOther"
 )
 
 var errNoAddress = errors.New("no address that an interface can hold: write an IPv4 or IPv6 address without zone")

@@ -57,6 +57,13 @@ func (f *Fake) AddHost(name string, address netip.Addr, mac MAC) {
 	f.hosts[name][address] = append(f.hosts[name][address], mac)
 }
 
+// RemoveHosts takes an address from all other hosts of an interface's link.
+func (f *Fake) RemoveHosts(name string, address netip.Addr) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.hosts[name], address)
+}
+
 // Sent returns what was sent so far.
 func (f *Fake) Sent() []Sent {
 	f.mu.Lock()

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/mdlayher/packet"
 	"golang.org/x/sys/unix"
 
@@ -162,5 +164,45 @@ func TestInterfacesOfTheKernel(t *testing.T) {
 		if _, err := (announce.Sockets{}).Interface(name); !errors.Is(err, announce.ErrNoInterface) {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+// TestNetworkOfAMoment answers as the kernel does, and does not ask it again.
+func TestNetworkOfAMoment(t *testing.T) {
+	netnstest.Enter(t)
+	netnstest.Veth(t, "tp0", "tp1")
+	netnstest.Run(t, "ip", "address", "add", "192.0.2.2/24", "dev", "tp0")
+	once := announce.Once(announce.Sockets{})
+	want, err := announce.Sockets{}.Interface("tp0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := once.Interface("tp0")
+	if err != nil || !cmp.Equal(got, want, cmpopts.EquateComparable(netip.Prefix{})) {
+		t.Errorf("got %+v, %v, want %+v", got, err, want)
+	}
+	all, err := announce.Sockets{}.OwnMACs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	netnstest.Run(t, "ip", "link", "add", "tp7", "type", "bridge")
+	netnstest.Run(t, "ip", "address", "add", "192.0.2.3/24", "dev", "tp0")
+	if again, err := once.Interface("tp0"); err != nil || len(again.Addresses) != len(got.Addresses) {
+		t.Errorf("reads again: %+v, %v", again, err)
+	}
+	if macs, err := once.OwnMACs(); err != nil || !cmp.Equal(macs, all) {
+		t.Errorf("got %v, %v, want %v", macs, err, all)
+	}
+	for _, name := range []string{"tp7", "lo"} {
+		if _, err := once.Interface(name); !errors.Is(err, announce.ErrNoInterface) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if mac, err := (announce.Prober{Network: once, Count: 1, Interval: 50 * time.Millisecond}).Probe(t.Context(), "tp0", netip.MustParseAddr("192.0.2.9")); mac != nil || err != nil {
+		t.Errorf("%v, %v", mac, err)
+	}
+	fake := fakeNetwork()
+	if announce.Once(fake) != announce.Network(fake) {
+		t.Error("a network in memory is another one")
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/netip"
 	"os"
 
 	"github.com/mdlayher/packet"
@@ -21,30 +20,19 @@ var _ Network = Sockets{}
 
 // Interface implements Network.
 func (Sockets) Interface(name string) (Interface, error) {
-	i, err := net.InterfaceByName(name)
+	i, err := named(name)
 	if err != nil {
-		return Interface{}, fmt.Errorf("interface %q: %w: %w", name, ErrNoInterface, err)
+		return Interface{}, err
 	}
-	if len(i.HardwareAddr) != len(MAC{}) || i.Flags&net.FlagLoopback != 0 {
-		return Interface{}, fmt.Errorf("interface %q: %w", name, ErrNoInterface)
-	}
-	addresses, err := i.Addrs()
-	if err != nil {
-		return Interface{}, fmt.Errorf("addresses of interface %q: %w", name, err)
-	}
-	at := Interface{Index: i.Index, MAC: MAC(i.HardwareAddr), Up: i.Flags&net.FlagUp != 0, Router: forwards(name)}
-	for _, a := range addresses {
-		if prefix, err := netip.ParsePrefix(a.String()); err == nil {
-			at.Addresses = append(at.Addresses, prefix)
-		}
-	}
-	return at, nil
+	return describe(i)
 }
 
-// forwards reads the sysctl of which the kernel makes the router flag of its own advertisements.
-func forwards(name string) bool {
-	b, err := os.ReadFile("/proc/sys/net/ipv6/conf/" + name + "/forwarding")
-	return err == nil && len(b) > 0 && b[0] != '0'
+func named(name string) (*net.Interface, error) {
+	i, err := net.InterfaceByName(name)
+	if err != nil {
+		return nil, fmt.Errorf("interface %q: %w: %w", name, ErrNoInterface, err)
+	}
+	return i, nil
 }
 
 // OwnMACs implements Network.
@@ -53,22 +41,20 @@ func (Sockets) OwnMACs() ([]MAC, error) {
 	if err != nil {
 		return nil, fmt.Errorf("list interfaces: %w", err)
 	}
-	var macs []MAC
-	for _, i := range all {
-		if len(i.HardwareAddr) == len(MAC{}) {
-			macs = append(macs, MAC(i.HardwareAddr))
-		}
-	}
-	return macs, nil
+	return macsOf(all), nil
 }
 
 // Open implements Network. A port that only sends gets a filter that lets nothing in, so that
 // the network's packets do not pile up in its buffer.
 func (Sockets) Open(name string, kind Kind, listen *Listen) (Port, error) {
-	i, err := net.InterfaceByName(name)
+	i, err := named(name)
 	if err != nil {
-		return nil, fmt.Errorf("interface %q: %w: %w", name, ErrNoInterface, err)
+		return nil, err
 	}
+	return open(i, kind, listen)
+}
+
+func open(i *net.Interface, kind Kind, listen *Listen) (Port, error) {
 	filter, err := bpf.Assemble(filterOf(kind, listen != nil))
 	if err != nil {
 		return nil, err
@@ -76,14 +62,14 @@ func (Sockets) Open(name string, kind Kind, listen *Listen) (Port, error) {
 	protocol := map[Kind]int{ARP: unix.ETH_P_ARP, NDP: unix.ETH_P_IPV6}[kind]
 	conn, err := packet.Listen(i, packet.Datagram, protocol, &packet.Config{Filter: filter})
 	if err != nil {
-		return nil, fmt.Errorf("open a packet socket on %s: %w", name, err)
+		return nil, fmt.Errorf("open a packet socket on %s: %w", i.Name, err)
 	}
 	if listen != nil {
 		err = join(conn, listen.Groups)
 	}
 	if err != nil {
 		_ = conn.Close()
-		return nil, fmt.Errorf("receive groups on %s: %w", name, err)
+		return nil, fmt.Errorf("receive groups on %s: %w", i.Name, err)
 	}
 	return socket{conn}, nil
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"sync"
 	"syscall"
 
@@ -17,18 +18,41 @@ type Driver struct {
 	mu     sync.Mutex
 	kernel Kernel
 	marker Marker
+	gate   Gate
+}
+
+// Gate decides about addresses that the host is about to take.
+type Gate interface {
+	// Ask takes all addresses that the host wants and holds on none of its interfaces, also if there
+	// are none, and returns at once: an item error for each that must not be taken now.
+	Ask(all []model.VirtualIP) error
 }
 
 // New returns a driver on a kernel: Rtnetlink or, in tests, a Fake.
 func New(kernel Kernel) *Driver {
-	return &Driver{kernel: kernel, marker: DirectorMarker()}
+	return &Driver{kernel: kernel, marker: DirectorMarker(), gate: open{}}
 }
+
+// NewGated returns a driver that takes no address which gate refuses.
+func NewGated(kernel Kernel, gate Gate) *Driver {
+	d := New(kernel)
+	d.gate = gate
+	return d
+}
+
+// open refuses nothing.
+type open struct{}
+
+func (open) Ask([]model.VirtualIP) error { return nil }
 
 // Set makes all the virtual IP addresses of this host: each is there with a host prefix (/32 or
 // /128) when Set returns, and every other address that carries our mark is gone. Addresses are added
 // before others are removed. An address that is there without our mark, with whatever prefix
 // length, is used as it is and never removed. What is not to be changed is not written. IPv6
 // addresses are Passive; one of ours that somebody made preferred is deprecated again.
+//
+// An address that the Gate refuses is not added; that is its item error. One that the host has, after a
+// restart for example, or that goes to another interface, needs no consent.
 //
 // An address whose interface is missing or down fails with the reason InterfaceNotFound; one
 // that is already there stays. Item errors carry the Key of the virtual IP, for leftovers the
@@ -49,7 +73,12 @@ func (d *Driver) Hold(ctx context.Context, all []model.VirtualIP) (added []netip
 	}
 	wanted, errs := desired(all, seen, d.marker)
 	changes := decide(wanted, seen, d.marker)
+	refused := d.ask(changes, seen)
 	for _, item := range changes.Add {
+		if err := refused(item.Value.key); err != nil {
+			errs = append(errs, err)
+			continue
+		}
 		if !item.Value.usable {
 			continue
 		}
@@ -66,6 +95,37 @@ func (d *Driver) Hold(ctx context.Context, all []model.VirtualIP) (added []netip
 		errs = append(errs, d.remove(ctx, item.Value))
 	}
 	return added, errors.Join(errs...)
+}
+
+// ask asks the gate for what is to be added. The result has the errors by key; one that is about no
+// item concerns all that were asked for.
+func (d *Driver) ask(changes plan.Changes[string, entry], seen observed) func(key string) error {
+	var wanted []model.VirtualIP
+	for _, item := range changes.Add {
+		e := item.Value
+		if e.usable && !d.holds(e.address.Prefix.Addr(), seen) {
+			wanted = append(wanted, model.VirtualIP{Key: e.key, Address: e.address.Prefix.Addr(), Interface: e.address.Interface})
+		}
+	}
+	items, rest := model.ItemErrors(d.gate.Ask(wanted))
+	for _, vip := range wanted {
+		if rest != nil && items[vip.Key] == nil {
+			items[vip.Key] = itemError(vip.Key, "take "+vip.Address.String(), rest)
+		}
+	}
+	return func(key string) error {
+		if err := items[key]; err != nil {
+			return err
+		}
+		return nil
+	}
+}
+
+// holds tells whether this host has an address of ours on an interface that others reach.
+func (d *Driver) holds(a netip.Addr, seen observed) bool {
+	return slices.ContainsFunc(seen.addresses, func(have Address) bool {
+		return have.Prefix.Addr() == a && d.marker.Owns(have) && !seen.links[have.Interface].Loopback
+	})
 }
 
 // observed is what the kernel has.

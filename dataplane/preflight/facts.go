@@ -11,6 +11,9 @@ import (
 type Facts struct {
 	// Interfaces are the interfaces that are up, without lo.
 	Interfaces []Interface
+	// Exits are the routes by which clients may be reached; needed only where an interface checks
+	// sources strictly.
+	Exits []Exit
 	// Sockets are the listening TCP sockets of this host.
 	Sockets []Socket
 	// Forwarding is what the host passes on.
@@ -54,7 +57,11 @@ type Destination struct {
 // Interface is a network interface.
 type Interface struct {
 	Name string
-	MTU  int
+	// Index is its number; 0: not known.
+	Index int
+	MTU   int
+	// MTU6 is the largest packet of IPv6, which routers may lower (RFC 4861 section 4.6.4); 0: MTU.
+	MTU6 int
 	// Addresses are its own addresses with their networks.
 	Addresses []netip.Prefix
 	// LRO says that the interface merges received packets (ETH_FLAG_LRO, linux/ethtool.h).
@@ -62,6 +69,14 @@ type Interface struct {
 	// RPFilter is the source check in force: the larger of net.ipv4.conf.all.rp_filter and the
 	// interface's own; 1 is strict.
 	RPFilter int
+}
+
+// Largest is the largest packet to an address on the interface, in bytes.
+func (i *Interface) Largest(to netip.Addr) int {
+	if to.Is6() && i.MTU6 > 0 {
+		return min(i.MTU, i.MTU6)
+	}
+	return i.MTU
 }
 
 // Socket is a listening TCP socket.
@@ -90,6 +105,8 @@ type Server struct {
 	MAC net.HardwareAddr
 	// MTU is the largest packet that it answered; 0: not tried or no answer at all.
 	MTU int
+	// Interface is the name of the interface that it was asked on; empty: the one on whose network it is.
+	Interface string
 	// NoVIP are virtual IPs on which the server is silent when it is asked by its MAC address,
 	// although it answers on its own address.
 	NoVIP []netip.Addr

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"strconv"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -102,6 +103,24 @@ func TestLargestPacketOnLoopback(t *testing.T) {
 	}
 }
 
+// TestLargestPacketOnTheWire asks a server that takes less than this host sends, by both families.
+func TestLargestPacketOnTheWire(t *testing.T) {
+	far := newServer(t)
+	for _, takes := range []int{1500, 1400} {
+		far.Run(t, "ip", "link", "set", "tp1", "mtu", strconv.Itoa(takes))
+		for _, server := range []string{"192.0.2.11", "2001:db8::11"} {
+			got, err := Host{}.MTU(t.Context(), netip.MustParseAddr(server), 1500)
+			if err != nil || got != takes {
+				t.Errorf("%s takes %d: got %d, %v", server, takes, got, err)
+			}
+		}
+	}
+	far.Run(t, "ip", "-6", "address", "flush", "dev", "tp1", "scope", "global")
+	if got, err := (Host{}).MTU(t.Context(), netip.MustParseAddr("2001:db8::11"), 1500); got != 0 || err != nil {
+		t.Errorf("nobody: got %d, %v", got, err)
+	}
+}
+
 func TestLargestPacketIsFound(t *testing.T) {
 	for name, tc := range map[string]struct {
 		takes int          // the largest packet that comes back
@@ -112,7 +131,7 @@ func TestLargestPacketIsFound(t *testing.T) {
 		"silent": {0, nil, 0}, "least": {600, nil, 576},
 	} {
 		asked := 0
-		got, err := largestAnswered(t.Context(), 1500, func(_ context.Context, size int) (bool, error) {
+		got, err := largestAnswered(t.Context(), 1500, leastSize, func(_ context.Context, size int) (bool, error) {
 			asked++
 			return size <= tc.takes && !tc.loses[asked-1], nil
 		})
@@ -152,6 +171,17 @@ func TestAnswersOfNeighboursAreTold(t *testing.T) {
 	}
 	reply := append(make([]byte, ipHeader), request...)
 	reply[0], reply[ipHeader] = 0x45, 0
+	request6, request6Alone := echoRequest6(7, 1500, 100), echoRequest6(7, 1500, 100)
+	reply6 := append([]byte(nil), request6...)
+	reply6[0] = icmp6EchoReply
+	for name, tc := range map[string]struct {
+		packet []byte
+		want   bool
+	}{"answer": {reply6, true}, "request": {request6Alone, false}, "cut": {reply6[:50], false}, "empty": {nil, false}} {
+		if got := answers(tc.packet, request6); got != tc.want {
+			t.Errorf("IPv6, %s: %v", name, got)
+		}
+	}
 	other := append([]byte(nil), reply...)
 	other[ipHeader+5]++
 	for name, tc := range map[string]struct {

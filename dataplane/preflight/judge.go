@@ -25,9 +25,10 @@ func Judge(node model.Node, f Facts) []model.Finding {
 }
 
 type judge struct {
-	node  model.Node
-	facts Facts
-	found []model.Finding
+	node     model.Node
+	facts    Facts
+	found    []model.Finding
+	unmarked map[netip.Addr][]Destination // of the facts, by address; nil: not yet sorted
 }
 
 func (j *judge) find(key, reason, format string, args ...any) {
@@ -71,12 +72,28 @@ func (j *judge) serverWith(mac net.HardwareAddr) (name string, address netip.Add
 func (j *judge) serversWithoutVIP() {
 	j.eachDirect(func(service *model.VirtualService, server model.RealServer) {
 		for _, vip := range j.facts.Servers[server.Address].NoVIP {
-			if slices.Contains(service.Addresses, vip) {
+			if slices.Contains(addresses(service), vip) {
 				j.find(service.Key, ReasonServerWithoutVIP, "Server %s (%s) answers on its own address and is silent on the virtual IP %s: clients that are given to it get no answer. "+
 					"Put the address on lo of the server (run there the script that truepacs realserver-setup prints) and let its firewall accept it.", server.Name, server.Address, vip)
 			}
 		}
 	})
+}
+
+// addresses are all addresses of a service, those of the further services of its persistence group too.
+func addresses(s *model.VirtualService) []netip.Addr {
+	if len(s.Also) == 0 {
+		return s.Addresses
+	}
+	all := slices.Clone(s.Addresses)
+	for _, m := range s.Also {
+		for _, a := range m.Addresses {
+			if !slices.Contains(all, a) {
+				all = append(all, a)
+			}
+		}
+	}
+	return all
 }
 
 func (j *judge) eachDirect(visit func(*model.VirtualService, model.RealServer)) {
@@ -126,7 +143,7 @@ func (j *judge) gateway() {
 		if !keepsDestination(service) {
 			continue
 		}
-		for _, vip := range service.Addresses {
+		for _, vip := range addresses(service) {
 			for _, mac := range j.facts.Through[vip] {
 				who := "the host " + mac.String()
 				if name, address := j.serverWith(mac); name != "" {
@@ -151,19 +168,30 @@ func keepsDestination(service *model.VirtualService) bool {
 func (j *judge) marks() {
 	for i := range j.node.Services {
 		s := &j.node.Services[i]
-		if at, altered := j.unmarked(s); altered {
+		if at, altered := j.firstUnmarked(s); altered {
 			j.find(s.Key, ReasonMarksAltered, "Packets to %s lose their firewall mark %#x before the kernel's load balancer sees them: another program (a network plug-in, for example) rewrites marks, and clients are refused. "+
 				"Find it by nft list ruleset and iptables-save -t mangle, and make it leave the bits %#x alone, or set another range in the installation's settings (markRange).", at, s.Mark, j.facts.Marks)
 		}
 	}
 }
 
-// unmarked is the first of the destinations of a service that packets without its mark went to.
-func (j *judge) unmarked(s *model.VirtualService) (netip.AddrPort, bool) {
+// firstUnmarked is the first of the destinations of a service that packets without its mark went to.
+func (j *judge) firstUnmarked(s *model.VirtualService) (netip.AddrPort, bool) {
+	if j.unmarked == nil {
+		j.unmarked = map[netip.Addr][]Destination{}
+		for d := range j.facts.Unmarked {
+			j.unmarked[d.Address.Addr()] = append(j.unmarked[d.Address.Addr()], d)
+		}
+	}
 	var first netip.AddrPort
-	for d := range j.facts.Unmarked {
-		if matches(s, d) && (!first.IsValid() || d.Address.Compare(first) < 0) {
-			first = d.Address
+	if len(j.unmarked) == 0 {
+		return first, false
+	}
+	for _, a := range addresses(s) {
+		for _, d := range j.unmarked[a] {
+			if matches(s, d) && (!first.IsValid() || d.Address.Compare(first) < 0) {
+				first = d.Address
+			}
 		}
 	}
 	return first, first.IsValid()
@@ -230,12 +258,37 @@ func (j *judge) returnPath() {
 func (j *judge) sourceCheck() {
 	for _, v := range j.node.VirtualIPs {
 		i := j.interfaceOf(v.Interface)
-		if i == nil || i.RPFilter != 1 || !v.Address.Is4() || !j.foreignRouted(i) {
+		if i == nil || i.RPFilter != 1 || !v.Address.Is4() {
 			continue
 		}
-		j.find(v.Key, ReasonStrictSourceCheck, "Interface %s checks sources strictly (rp_filter=1): packets of clients whose answers leave by another interface are dropped without a trace. "+
-			"Set net.ipv4.conf.%s.rp_filter=2 in /etc/sysctl.d.", i.Name, i.Name)
+		e := j.exitElsewhere(i.Name)
+		if e == nil {
+			continue
+		}
+		place := "everywhere else (the default route)"
+		if e.To.Bits() > 0 {
+			place = e.To.String()
+		}
+		j.find(v.Key, ReasonStrictSourceCheck, "Interface %s checks sources strictly (rp_filter=1), and the way to %s leaves by %s: packets of clients from there that arrive on %s are dropped without a trace. "+
+			"Set net.ipv4.conf.%s.rp_filter=2 in /etc/sysctl.d.", i.Name, place, strings.Join(e.Interfaces, ", "), i.Name, i.Name)
 	}
+}
+
+// exitElsewhere is the first route in force that does not leave by an interface. The kernel uses the
+// route of the smallest metric, and takes packets on any interface of it (fib_info_nh_uses_dev).
+func (j *judge) exitElsewhere(name string) *Exit {
+	best := map[netip.Prefix]int{}
+	for _, e := range j.facts.Exits {
+		if m, known := best[e.To]; !known || e.Metric < m {
+			best[e.To] = e.Metric
+		}
+	}
+	for at := range j.facts.Exits {
+		if e := &j.facts.Exits[at]; e.Metric == best[e.To] && !slices.Contains(e.Interfaces, name) {
+			return e
+		}
+	}
+	return nil
 }
 
 func (j *judge) interfaceOf(name string) *Interface {
@@ -247,25 +300,21 @@ func (j *judge) interfaceOf(name string) *Interface {
 	return nil
 }
 
-// foreignRouted tells whether the host has another interface by which an answer could leave.
-func (j *judge) foreignRouted(own *Interface) bool {
-	return slices.ContainsFunc(j.facts.Interfaces, func(i Interface) bool {
-		return i.Name != own.Name && len(i.Addresses) > 0
-	})
-}
-
 // mtu: a server that cannot take packets as large as the director sends.
 func (j *judge) mtu() {
 	said := map[netip.Addr]bool{}
 	j.eachDirect(func(service *model.VirtualService, server model.RealServer) {
-		i := j.facing(server.Address)
 		known := j.facts.Servers[server.Address]
-		if i == nil || known.MTU == 0 || known.MTU >= i.MTU || said[server.Address] {
+		i := j.interfaceOf(known.Interface)
+		if i == nil {
+			i = j.facing(server.Address)
+		}
+		if i == nil || known.MTU == 0 || known.MTU >= i.Largest(server.Address) || said[server.Address] {
 			return
 		}
 		said[server.Address] = true
 		j.find(service.Key, ReasonMTUMismatch, "Server %s (%s) takes packets of %d bytes at most, interface %s of this director sends up to %d: large images stall. "+
-			"Give both and the switch between them the same MTU.", server.Name, server.Address, known.MTU, i.Name, i.MTU)
+			"Give both and the switch between them the same MTU.", server.Name, server.Address, known.MTU, i.Name, i.Largest(server.Address))
 	})
 }
 
@@ -311,7 +360,7 @@ func (j *judge) foreign() {
 func (j *judge) serversThatCall() {
 	for _, l := range j.node.Proxy.Listeners {
 		j.eachDirect(func(service *model.VirtualService, server model.RealServer) {
-			if !slices.Contains(service.Addresses, l.Address.Addr()) || slices.ContainsFunc(j.found, func(f model.Finding) bool {
+			if !slices.Contains(addresses(service), l.Address.Addr()) || slices.ContainsFunc(j.found, func(f model.Finding) bool {
 				return f.Key == l.Service && f.Reason == ReasonServersCallVIP
 			}) || !j.callsBack(l, server) {
 				return

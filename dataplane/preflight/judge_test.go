@@ -16,6 +16,8 @@ var (
 	other   = net.HardwareAddr{2, 0, 0, 0, 0, 0x99}
 )
 
+var everywhere = netip.MustParsePrefix("0.0.0.0/0")
+
 // director has a direct-routing service and a layer 7 service on one address, and a service that
 // translates.
 func director() model.Node {
@@ -81,8 +83,14 @@ func TestEveryMisconfigurationIsNamed(t *testing.T) {
 		}, model.Finding{Key: "ns/b/dicom", Reason: ReasonMarksAltered, Message: "192.0.2.100:104|0x7|0xff000000"}},
 		"forwarding off": {func(f *Facts) { f.Forwarding.IPv4 = false },
 			model.Finding{Key: "ns/b/nat", Reason: ReasonForwardingOff, Message: "pacs-a (192.0.2.11)|net.ipv4.ip_forward is 0|another program"}},
-		"strict source check": {func(f *Facts) { f.Interfaces[0].RPFilter = 1 },
-			model.Finding{Key: "ns/b/main", Reason: ReasonStrictSourceCheck, Message: "net.ipv4.conf.eth0.rp_filter=2"}},
+		"strict source check, default route elsewhere": {func(f *Facts) {
+			f.Interfaces[0].RPFilter = 1
+			f.Exits = []Exit{{To: everywhere, Interfaces: []string{"eth1"}}}
+		}, model.Finding{Key: "ns/b/main", Reason: ReasonStrictSourceCheck, Message: "default route|eth1|net.ipv4.conf.eth0.rp_filter=2"}},
+		"strict source check, clients elsewhere": {func(f *Facts) {
+			f.Interfaces[0].RPFilter = 1
+			f.Exits = []Exit{{To: everywhere, Interfaces: []string{"eth0"}}, {To: netip.MustParsePrefix("10.9.0.0/16"), Interfaces: []string{"eth1"}}}
+		}, model.Finding{Key: "ns/b/main", Reason: ReasonStrictSourceCheck, Message: "10.9.0.0/16|eth1"}},
 		"MTU": {func(f *Facts) { f.Servers[serverA] = Server{MAC: macA, MTU: 1400} },
 			model.Finding{Key: "ns/b/dicom", Reason: ReasonMTUMismatch, Message: "1400|1500|eth0"}},
 		"LRO": {func(f *Facts) { f.Interfaces[1].LRO = true },
@@ -155,5 +163,67 @@ func TestServerThatHoldsTheAddressOfItsOwnProxy(t *testing.T) {
 	found := Judge(node, well())
 	if len(found) != 1 || found[0].Reason != ReasonServersCallVIP || !found[0].Advice || found[0].Key != "ns/b/web" {
 		t.Errorf("found %+v", found)
+	}
+}
+
+// TestStrictSourceCheckOfAHostWithOneWay: all that clients may be reached by is the interface itself.
+func TestStrictSourceCheckOfAHostWithOneWay(t *testing.T) {
+	for name, exits := range map[string][]Exit{
+		"no route but the networks": nil,
+		"default":                   {{To: everywhere, Interfaces: []string{"eth0"}}},
+		"reserve":                   {{To: everywhere, Interfaces: []string{"eth1"}, Metric: 200}, {To: everywhere, Interfaces: []string{"eth0"}, Metric: 100}},
+		"shared":                    {{To: everywhere, Interfaces: []string{"eth1", "eth0"}}},
+	} {
+		facts := well()
+		facts.Interfaces[0].RPFilter, facts.Exits = 1, exits
+		if found := Judge(director(), facts); len(found) > 0 {
+			t.Errorf("%s: found %+v", name, found)
+		}
+	}
+}
+
+// TestFurtherServicesOfAGroup: addresses and ports of a persistence group's further services count.
+func TestFurtherServicesOfAGroup(t *testing.T) {
+	second := netip.MustParseAddr("192.0.2.101")
+	node := director()
+	node.Services[0].Also = []model.Match{{Addresses: []netip.Addr{second}, Protocol: model.TCP, Ports: []uint16{105}}}
+	for name, tc := range map[string]struct {
+		change func(*model.Node, *Facts)
+		want   string
+	}{
+		"server without the address": {func(_ *model.Node, f *Facts) { f.Servers[serverA] = Server{MAC: macA, NoVIP: []netip.Addr{second}} }, ReasonServerWithoutVIP},
+		"replies through the director": {func(_ *model.Node, f *Facts) {
+			f.Through = map[netip.Addr][]net.HardwareAddr{second: {macA}}
+		}, ReasonDirectorIsGateway},
+		"marks": {func(_ *model.Node, f *Facts) {
+			f.Unmarked = map[Destination]bool{{netip.AddrPortFrom(second, 105), model.TCP}: true, {netip.AddrPortFrom(second, 106), model.TCP}: true}
+		}, ReasonMarksAltered},
+		"servers that call": {func(n *model.Node, _ *Facts) {
+			n.Proxy.Listeners[0].Address = netip.AddrPortFrom(second, 443)
+			n.Proxy.Pools[0].Servers[0].Address = netip.AddrPortFrom(serverA, 8042)
+		}, ReasonServersCallVIP},
+	} {
+		n, facts := node, well()
+		n.Proxy = director().Proxy
+		tc.change(&n, &facts)
+		if found := Judge(n, facts); len(found) != 1 || found[0].Reason != tc.want || !strings.Contains(found[0].Message, second.String()) {
+			t.Errorf("%s: found %+v", name, found)
+		}
+	}
+}
+
+// TestLargestPacketsOfBothFamilies: what a router lowered for IPv6 is no mistake of the server.
+func TestLargestPacketsOfBothFamilies(t *testing.T) {
+	six := netip.MustParseAddr("2001:db8::11")
+	for name, tc := range map[string]struct{ mtu6, answered, found int }{
+		"as the interface": {0, 1500, 0}, "lowered by the router": {1480, 1480, 0}, "smaller than that": {1480, 1400, 1}, "smaller": {0, 1400, 1},
+	} {
+		node, facts := director(), well()
+		node.Services[0].Servers = []model.RealServer{{Name: "pacs-6", Address: six}}
+		facts.Interfaces[0].MTU6 = tc.mtu6
+		facts.Servers[six] = Server{MAC: macA, MTU: tc.answered, Interface: "eth0"} // whose address is a /128
+		if found := Judge(node, facts); len(found) != tc.found || tc.found > 0 && found[0].Reason != ReasonMTUMismatch {
+			t.Errorf("%s: found %+v", name, found)
+		}
 	}
 }

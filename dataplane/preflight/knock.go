@@ -25,8 +25,10 @@ const (
 
 // Way is how this host reaches a server of its segment.
 type Way struct {
-	// Interface is the name of the interface, From an address of this host on the server's network.
+	// Interface is the name of the interface, Index its number, 0 if it is not known. From is an address
+	// of this host that the server can answer to.
 	Interface string
+	Index     int
 	From      netip.Addr
 	// MAC is the server's.
 	MAC net.HardwareAddr
@@ -45,7 +47,7 @@ func (Host) Accepts(ctx context.Context, way Way, to netip.AddrPort) (bool, erro
 	if k.from.Addr().Is4() != to.Addr().Is4() {
 		return false, fmt.Errorf("ask %s for %s: %s is of another family", way.MAC, to, way.From)
 	}
-	conn, err := k.listen(way.Interface)
+	conn, err := k.listen(way)
 	if err != nil {
 		return false, fmt.Errorf("ask %s on %s for %s: %w", way.MAC, way.Interface, to, err)
 	}
@@ -87,10 +89,13 @@ type knock struct {
 	sequence uint32
 }
 
-func (k knock) listen(name string) (*packet.Conn, error) {
-	i, err := net.InterfaceByName(name)
-	if err != nil {
-		return nil, err
+func (k knock) listen(way Way) (*packet.Conn, error) {
+	i := &net.Interface{Index: way.Index, Name: way.Interface}
+	if i.Index == 0 {
+		var err error
+		if i, err = net.InterfaceByName(way.Interface); err != nil {
+			return nil, err
+		}
 	}
 	filter, err := bpf.Assemble(k.filter())
 	if err != nil {

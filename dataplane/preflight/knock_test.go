@@ -43,7 +43,7 @@ func TestServerAcceptsAnAddress(t *testing.T) {
 	mac := macOf(t, far, "tp1")
 	ask := func(from, to string) bool {
 		t.Helper()
-		got, err := Host{}.Accepts(t.Context(), Way{"tp0", netip.MustParseAddr(from), mac}, netip.MustParseAddrPort(to))
+		got, err := Host{}.Accepts(t.Context(), Way{Interface: "tp0", From: netip.MustParseAddr(from), MAC: mac}, netip.MustParseAddrPort(to))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -83,7 +83,7 @@ func TestServerAcceptsAnAddress(t *testing.T) {
 		t.Errorf("the server's software has a connection of %s", c.RemoteAddr())
 	}
 	for _, tc := range []struct{ nic, to string }{{"tp0", "[2001:db8::1]:1"}, {"tp9", "192.0.2.9:1"}} {
-		way := Way{tc.nic, netip.MustParseAddr("192.0.2.2"), mac}
+		way := Way{Interface: tc.nic, From: netip.MustParseAddr("192.0.2.2"), MAC: mac}
 		if _, err := (Host{}).Accepts(t.Context(), way, netip.MustParseAddrPort(tc.to)); err == nil {
 			t.Errorf("%s on %s: no error", tc.to, tc.nic)
 		}

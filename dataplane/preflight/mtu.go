@@ -18,21 +18,36 @@ const (
 	icmpHeader = 8
 )
 
-// icmpEcho is the type of an ICMP echo request (RFC 792).
-const icmpEcho = 8
+// Types of echo messages (RFC 792, RFC 4443 section 4).
+const (
+	icmpEcho       = 8
+	icmpEchoReply  = 0
+	icmp6Echo      = 128
+	icmp6EchoReply = 129
+)
 
 // echoTimeout is how long a server of the same segment may take to answer.
 const echoTimeout = 500 * time.Millisecond
 
-// leastSize is the packet that every host must take (RFC 791). Who does not answer it answers none:
+// Packets that every host must take (RFC 791, RFC 8200 section 5). Who does not answer one answers none:
 // it is behind a firewall.
-const leastSize = 576
+const (
+	leastSize  = 576
+	leastSize6 = 1280
+)
+
+func leastOf(server netip.Addr) int {
+	if server.Is6() {
+		return leastSize6
+	}
+	return leastSize
+}
 
 // smallerSizes are tried in turn: jumbo, Ethernet, common tunnels, and the least.
-func smallerSizes(largest int) []int {
+func smallerSizes(largest, least int) []int {
 	var sizes []int
 	for _, size := range []int{8000, 1500, 1450, 1400, 1280, leastSize} {
-		if size < largest {
+		if size < largest && size >= least {
 			sizes = append(sizes, size)
 		}
 	}
@@ -41,17 +56,17 @@ func smallerSizes(largest int) []int {
 
 // largestAnswered is the largest packet that a server of the same segment answers without
 // fragments, in bytes with its headers; 0: it answers none. One lost packet does not count.
-func largestAnswered(ctx context.Context, largest int, ask func(context.Context, int) (bool, error)) (int, error) {
-	for _, size := range []int{largest, leastSize, largest} {
+func largestAnswered(ctx context.Context, largest, least int, ask func(context.Context, int) (bool, error)) (int, error) {
+	for _, size := range []int{largest, least, largest} {
 		answered, err := ask(ctx, size)
 		switch {
-		case err != nil || !answered && size == leastSize:
+		case err != nil || !answered && size == least:
 			return 0, err
 		case answered && size == largest:
 			return largest, nil
 		}
 	}
-	for _, size := range smallerSizes(largest) {
+	for _, size := range smallerSizes(largest, least) {
 		if answered, err := ask(ctx, size); err != nil || answered {
 			return size, err
 		}
@@ -61,28 +76,55 @@ func largestAnswered(ctx context.Context, largest int, ask func(context.Context,
 
 // echo sends one ICMP echo request that nobody may fragment and waits for the answer.
 func echo(ctx context.Context, server netip.Addr, size int) (bool, error) {
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.IPPROTO_ICMP)
+	socket, err := echoSocket(server)
 	if err != nil {
-		return false, fmt.Errorf("open a socket for ICMP: %w", err)
+		return false, err
 	}
-	socket := os.NewFile(uintptr(fd), "icmp")
 	defer func() { _ = socket.Close() }()
-	// PROBE: set "do not fragment" and ignore what was learnt about the path before (ip(7)).
-	if err := unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_MTU_DISCOVER, unix.IP_PMTUDISC_PROBE); err != nil {
-		return false, fmt.Errorf("forbid fragments: %w", err)
+	id, sequence := uint16(os.Getpid()), uint16(size)
+	request := echoRequest(id, sequence, size-ipHeader)
+	if server.Is6() {
+		request = echoRequest6(id, sequence, size-ip6Header)
 	}
-	to := &unix.SockaddrInet4{Addr: server.As4()}
-	if err := unix.Connect(fd, to); err != nil {
-		return false, fmt.Errorf("reach %s: %w", server, err)
-	}
-	request := echoRequest(uint16(os.Getpid()), uint16(size), size-ipHeader)
-	if err := unix.Send(fd, request, 0); err != nil {
-		if errors.Is(err, unix.EMSGSIZE) {
+	if _, err := socket.Write(request); err != nil {
+		// Too large for this host, or lost on the way out.
+		if errors.Is(err, unix.EMSGSIZE) || errors.Is(err, unix.ENOBUFS) {
 			return false, nil
 		}
 		return false, fmt.Errorf("ask %s for an echo: %w", server, err)
 	}
 	return awaitEcho(ctx, socket, request)
+}
+
+// echoSocket is a socket for ICMP to and from a server, whose packets nobody fragments.
+func echoSocket(server netip.Addr) (*os.File, error) {
+	family, protocol := unix.AF_INET, unix.IPPROTO_ICMP
+	// PROBE: set "do not fragment" and ignore what was learnt about the path before (ip(7), ipv6(7)).
+	level, option, probe := unix.IPPROTO_IP, unix.IP_MTU_DISCOVER, unix.IP_PMTUDISC_PROBE
+	var to unix.Sockaddr
+	if server.Is6() {
+		family, protocol = unix.AF_INET6, unix.IPPROTO_ICMPV6
+		level, option, probe = unix.IPPROTO_IPV6, unix.IPV6_MTU_DISCOVER, unix.IPV6_PMTUDISC_PROBE
+		to = &unix.SockaddrInet6{Addr: server.As16()}
+	} else {
+		to = &unix.SockaddrInet4{Addr: server.As4()}
+	}
+	fd, err := unix.Socket(family, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, protocol)
+	if err != nil {
+		return nil, fmt.Errorf("open a socket for ICMP: %w", err)
+	}
+	err = unix.SetsockoptInt(fd, level, option, probe)
+	if err == nil && server.Is6() {
+		err = unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_DONTFRAG, 1)
+	}
+	if err == nil {
+		err = unix.Connect(fd, to)
+	}
+	if err != nil {
+		_ = unix.Close(fd)
+		return nil, fmt.Errorf("reach %s: %w", server, err)
+	}
+	return os.NewFile(uintptr(fd), "icmp"), nil
 }
 
 // echoRequest is an ICMP echo request of a length in bytes.
@@ -92,6 +134,13 @@ func echoRequest(id, sequence uint16, length int) []byte {
 	binary.BigEndian.PutUint16(b[4:], id)
 	binary.BigEndian.PutUint16(b[6:], sequence)
 	binary.BigEndian.PutUint16(b[2:], ^onesSum(b))
+	return b
+}
+
+// echoRequest6 is one of ICMPv6; its checksum is the kernel's (RFC 3542 section 3.1).
+func echoRequest6(id, sequence uint16, length int) []byte {
+	b := echoRequest(id, sequence, length)
+	b[0], b[2], b[3] = icmp6Echo, 0, 0
 	return b
 }
 
@@ -135,15 +184,19 @@ func awaitEcho(ctx context.Context, socket *os.File, request []byte) (bool, erro
 	}
 }
 
-// answers tells whether an IPv4 packet is the answer to an echo request.
+// answers tells whether what a raw socket received is the answer to an echo request: with IPv4 a
+// packet, with IPv6 its content (RFC 3542 section 3).
 func answers(packet, request []byte) bool {
-	if len(packet) < ipHeader {
-		return false
+	reply, icmp := byte(icmp6EchoReply), packet
+	if request[0] == icmpEcho {
+		if len(packet) < ipHeader {
+			return false
+		}
+		header := int(packet[0]&0xf) * 4
+		if header < ipHeader || len(packet) < header {
+			return false
+		}
+		reply, icmp = icmpEchoReply, packet[header:]
 	}
-	header := int(packet[0]&0xf) * 4
-	if header < ipHeader || len(packet) < header+icmpHeader {
-		return false
-	}
-	icmp := packet[header:]
-	return icmp[0] == 0 && len(icmp) == len(request) && string(icmp[4:8]) == string(request[4:8])
+	return len(icmp) >= icmpHeader && icmp[0] == reply && len(icmp) == len(request) && string(icmp[4:8]) == string(request[4:8])
 }

@@ -21,6 +21,8 @@ type Host struct {
 	// Flags returns the flags of an interface (ETHTOOL_GFLAGS, linux/ethtool.h); nil: its driver is
 	// asked.
 	Flags func(name string) (uint32, error)
+	// Holders remember the programs of sockets between calls; nil: they are looked for each time.
+	Holders *Holders
 }
 
 func (h Host) procfs() string {
@@ -40,6 +42,9 @@ func (h Host) Interface(i Interface) (Interface, error) {
 	}
 	flags, errLRO := read(i.Name)
 	i.RPFilter, i.LRO = max(all, own), flags&FlagLRO != 0
+	if mtu, err := h.sysctl("net/ipv6/conf/" + i.Name + "/mtu"); err == nil { // there is none without IPv6
+		i.MTU6 = mtu
+	}
 	return i, errors.Join(errAll, errOwn, errLRO)
 }
 
@@ -85,7 +90,11 @@ func (h Host) Sockets(node model.Node) ([]Socket, error) {
 	if len(ports) == 0 {
 		return nil, nil
 	}
-	return sockets(ports, h.procfs())
+	holders := h.Holders
+	if holders == nil {
+		holders = &Holders{}
+	}
+	return sockets(ports, h.procfs(), holders)
 }
 
 // KubeProxy tells whether kube-proxy runs in IPVS mode here, by the interface that it makes.
@@ -97,8 +106,5 @@ func (h Host) KubeProxy() bool {
 // MTU is the largest packet in bytes that a server of the same segment answers, at most largest;
 // 0: it does not answer, as a firewall may have it.
 func (Host) MTU(ctx context.Context, server netip.Addr, largest int) (int, error) {
-	if !server.Is4() {
-		return 0, nil
-	}
-	return largestAnswered(ctx, largest, func(ctx context.Context, size int) (bool, error) { return echo(ctx, server, size) })
+	return largestAnswered(ctx, largest, leastOf(server), func(ctx context.Context, size int) (bool, error) { return echo(ctx, server, size) })
 }

@@ -2,6 +2,7 @@ package preflight
 
 import (
 	"net/netip"
+	"slices"
 
 	"github.com/truepacs/balancer/dataplane/model"
 )
@@ -52,5 +53,7 @@ func (r *Replies) Unanswered(now map[Route]Traffic) map[string][]netip.Addr {
 // MustAnswer tells whether a server's replies have to come through this host: they are translated
 // on the way. Of UDP nobody knows whether there are replies.
 func MustAnswer(service *model.VirtualService, server model.RealServer) bool {
-	return service.Protocol == model.TCP && forwarding(service, server) == model.NAT
+	return forwarding(service, server) == model.NAT && slices.ContainsFunc(service.Matches(), func(m model.Match) bool {
+		return m.Protocol == model.TCP
+	})
 }

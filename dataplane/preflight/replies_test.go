@@ -50,3 +50,14 @@ func TestMissingReturnPathIsNamed(t *testing.T) {
 		t.Errorf("found %+v", found)
 	}
 }
+
+// TestGroupOfBothProtocols: the first service of a persistence group need not be the one of TCP.
+func TestGroupOfBothProtocols(t *testing.T) {
+	group := model.VirtualService{Protocol: model.UDP, Forwarding: model.NAT, Also: []model.Match{{Protocol: model.TCP}}}
+	if !MustAnswer(&group, model.RealServer{}) || MustAnswer(&group, model.RealServer{Forwarding: model.SNAT}) {
+		t.Error("a group with a service of TCP")
+	}
+	if group.Also = nil; MustAnswer(&group, model.RealServer{}) {
+		t.Error("UDP alone")
+	}
+}

@@ -4,9 +4,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"net/netip"
-	"os"
-	"path/filepath"
-	"strings"
 
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
@@ -75,7 +72,7 @@ func parseDiag(b []byte) (listening, error) {
 }
 
 // sockets returns the sockets that listen on one of the ports, each with its program.
-func sockets(ports map[uint16]bool, procfs string) ([]Socket, error) {
+func sockets(ports map[uint16]bool, procfs string, holders *Holders) ([]Socket, error) {
 	all, err := listeners()
 	if err != nil {
 		return nil, err
@@ -88,35 +85,6 @@ func sockets(ports map[uint16]bool, procfs string) ([]Socket, error) {
 			out = append(out, Socket{Address: l.address})
 		}
 	}
-	if len(wanted) > 0 {
-		name(out, wanted, procfs)
-	}
+	holders.name(out, wanted, procfs)
 	return out, nil
-}
-
-// name finds the programs that hold sockets, as far as this process may look.
-func name(out []Socket, wanted map[uint32]int, procfs string) {
-	links, err := filepath.Glob(filepath.Join(procfs, "[0-9]*", "fd", "*"))
-	if err != nil {
-		return
-	}
-	for _, link := range links {
-		target, err := os.Readlink(link)
-		var inode uint32
-		if err != nil || !strings.HasPrefix(target, "socket:[") {
-			continue
-		}
-		if _, err := fmt.Sscanf(target, "socket:[%d]", &inode); err != nil {
-			continue
-		}
-		at, there := wanted[inode]
-		if !there || out[at].Program != "" {
-			continue
-		}
-		comm, err := os.ReadFile(filepath.Join(filepath.Dir(filepath.Dir(link)), "comm"))
-		if err == nil {
-			out[at].Program = strings.TrimSpace(string(comm))
-			out[at].Own = out[at].Program == "truepacs"
-		}
-	}
 }

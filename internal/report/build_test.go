@@ -66,6 +66,14 @@ func TestProgrammed(t *testing.T) {
 		"address refused": {refuse("ns/radiology/main"), "False/KernelRefused", "False/KernelRefused", "False/KernelRefused"},
 		"address of one":  {refuse("ns/radiology/six"), "True/Programmed", "False/KernelRefused", "False/KernelRefused"},
 		"gateway refused": {refuse("ns/radiology/gateway"), "True/Programmed", "True/Programmed", "False/KernelRefused"},
+		"address of another host": {func(in *Input) {
+			refuse("ns/radiology/main")(in)
+			in.Observed.Refused["ns/radiology/main"].Reason = v1alpha1.ReasonAddressOwnedByOther
+		}, "False/AddressOwnedByOther", "False/AddressOwnedByOther", "False/AddressOwnedByOther"},
+		"address that is asked for": {func(in *Input) {
+			refuse("ns/radiology/main")(in)
+			in.Observed.Refused["ns/radiology/main"].Reason = v1alpha1.ReasonPending
+		}, "Unknown/Pending", "Unknown/Pending", "Unknown/Pending"},
 		"service refused": {refuse("ns/radiology/dicom"), "False/KernelRefused", "True/Programmed", "False/KernelRefused"},
 		"group refused": {func(in *Input) {
 			in.Result.Services[0].ModelKey = "ns/radiology/@pacs"

@@ -76,6 +76,9 @@ func (in Input) anyRefused(concerned func(vip string) bool) *metav1.Condition {
 		}
 		if item := in.Observed.Refused[vip.Key]; item != nil {
 			c := programmedFalse(item.Reason, "Virtual IP "+vip.Name+": "+item.Err.Error())
+			if item.Reason == v1alpha1.ReasonPending {
+				c.Status = metav1.ConditionUnknown
+			}
 			return &c
 		}
 	}

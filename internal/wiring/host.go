@@ -120,20 +120,22 @@ func (h *Host) config(o Options) (agent.Config, error) {
 		// Which settings are ours is remembered across restarts, as of forwarding.
 		RecordPath: filepath.Join(o.StateDir, "ipvs.json"), Boot: realserver.Rtnetlink{}.Boot(), Log: o.Log,
 	})
-	h.netif = netif.New(netif.Rtnetlink{})
+	claims := announce.NewClaims(announce.ClaimsConfig{Prober: announce.Prober{Network: announce.Sockets{}}, Log: o.Log, Wake: wake})
+	h.netif = netif.NewGated(netif.Rtnetlink{}, claims)
 	h.nft = nft.New(nft.Config{Kernel: nft.Netfilter{}})
 	announcer := announce.New(announce.Config{Network: announce.Sockets{}, Log: o.Log})
-	h.closer = announcer.Close
+	h.closer = func() error { return errors.Join(announcer.Close(), claims.Close()) }
 	h.Keeper = keeper.NewServer(keeper.ServerConfig{
 		Log: o.Log, Path: SocketPath(o.RunDir), Group: ProxyGroup, OnChange: wake,
 	})
 	return agent.Config{
-		Log:      o.Log,
-		Store:    &agent.Store{Dir: o.StateDir, SecretDir: o.RunDir},
-		Drivers:  h.drivers(o, announcer, checker),
-		Watcher:  netwatch.Watcher{Table: nft.DefaultTable},
-		Resync:   o.Resync,
-		OnChange: o.OnChange,
+		Log:         o.Log,
+		Store:       &agent.Store{Dir: o.StateDir, SecretDir: o.RunDir},
+		Drivers:     h.drivers(o, announcer, checker),
+		Watcher:     netwatch.Watcher{Table: nft.DefaultTable},
+		Resync:      o.Resync,
+		SurveyEvery: surveyEvery,
+		OnChange:    o.OnChange,
 	}, nil
 }
 
@@ -156,6 +158,7 @@ func (h *Host) drivers(o Options, announcer *announce.Announcer, checker agent.C
 		Proxy:   feeder{h.Keeper},
 		Checker: checker,
 		Surveyor: &surveyor{
+			host:  preflight.Host{Holders: &preflight.Holders{}},
 			netif: h.netif, ipvs: h.ipvs, nft: h.nft, marks: o.Marks,
 			prober: announce.Prober{Network: announce.Sockets{}}, replies: &preflight.Replies{},
 		},

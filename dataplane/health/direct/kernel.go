@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/google/nftables"
@@ -147,30 +148,47 @@ func wayTo(p pair) (way, error) {
 	if r.Gw != nil || r.Via != nil {
 		return way{}, fmt.Errorf("%v is no neighbour of this host: %w", p.server, health.ErrOffSegment)
 	}
-	source, err := ownAddress(r.LinkIndex, p.server)
+	source, err := ownAddress(r.LinkIndex, p, addrOf(r.Src))
 	return way{source: source, link: r.LinkIndex}, err
 }
 
-// ownAddress returns the interface's address on the network of server. Virtual IP addresses are held
-// with host prefixes and so are none.
-func ownAddress(index int, server netip.Addr) (netip.Addr, error) {
+// ownAddress returns the interface's address on the network of the server. Virtual IP addresses are held
+// with host prefixes and so are none. A host whose own address has one too, as DHCPv6 gives them (RFC 8415
+// section 21.6), uses what the kernel chose for the server.
+func ownAddress(index int, p pair, chosen netip.Addr) (netip.Addr, error) {
 	link, err := netlink.LinkByIndex(index)
 	if err != nil {
 		return netip.Addr{}, fmt.Errorf("interface %d: %w: %w", index, health.ErrUnprepared, err)
 	}
 	family := unix.AF_INET6
-	if server.Is4() {
+	if p.server.Is4() {
 		family = unix.AF_INET
 	}
 	list, err := netlink.AddrList(link, family)
-	for _, a := range list {
-		ones, bits := a.Mask.Size()
-		usable := a.Flags&(unix.IFA_F_TENTATIVE|unix.IFA_F_DADFAILED) == 0
-		if ones < bits && usable && a.Contains(net.IP(server.AsSlice())) {
-			return addrOf(a.IP), nil
-		}
+	if source, found := sourceOf(list, p, chosen); found {
+		return source, nil
 	}
-	return netip.Addr{}, fmt.Errorf("%s has no address on the network of %v: %w", link.Attrs().Name, server, errors.Join(health.ErrUnprepared, err))
+	return netip.Addr{}, fmt.Errorf("%s has no address on the network of %v: %w", link.Attrs().Name, p.server, errors.Join(health.ErrUnprepared, err))
+}
+
+// virtualLabel ends the label of IPv4 addresses that dataplane/netif put on an interface. Those of IPv6
+// are deprecated.
+const virtualLabel = ":tp"
+
+// sourceOf chooses among the addresses of an interface.
+func sourceOf(list []netlink.Addr, p pair, chosen netip.Addr) (netip.Addr, bool) {
+	var fallback bool
+	for _, a := range list {
+		own := addrOf(a.IP)
+		if a.Flags&(unix.IFA_F_TENTATIVE|unix.IFA_F_DADFAILED) != 0 || own == p.vip {
+			continue
+		}
+		if ones, bits := a.Mask.Size(); ones < bits && a.Contains(net.IP(p.server.AsSlice())) {
+			return own, true
+		}
+		fallback = fallback || own == chosen && a.Flags&unix.IFA_F_DEPRECATED == 0 && !strings.HasSuffix(a.Label, virtualLabel)
+	}
+	return chosen, fallback
 }
 
 // add programs one alias, or mends it.

@@ -3,6 +3,7 @@ package findings
 import (
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -16,9 +17,13 @@ func plan() suite.Plan { return suite.Plan{Name: "FINDINGS", Unit: "ITEMS", Seed
 
 func TestMain(m *testing.M) { plan().Run(m) }
 
-// soon is how long the product may take on a machine of its own. A machine that is shared may need
-// longer, which is counted, up to what FINDINGS_SECONDS says: 30.
-const soon = 10 * time.Second
+// An item that took longer than FINDINGS_SECONDS, 10, to be named or cleared fails. On a machine that was
+// starved meanwhile, which the figures say, it is made once more.
+const (
+	soon = 10
+	// tooLate is when waiting for the product ends.
+	tooLate = time.Minute
+)
 
 // item is a misconfiguration.
 type item struct {
@@ -48,15 +53,22 @@ func TestEveryMisconfigurationIsNamed(t *testing.T) {
 	if len(all) == 0 {
 		t.Fatal("no item is left, the sample is empty")
 	}
-	seconds, err := suite.Number("FINDINGS_SECONDS", 30)
+	seconds, err := suite.Number("FINDINGS_SECONDS", soon)
 	suite.Must(t, err)
+	bound := time.Duration(seconds) * time.Second
 	w := newWorld(t)
-	w.tooLate = time.Duration(seconds) * time.Second
+	w.tooLate = tooLate
 	var figures []figure
 	for _, i := range all {
-		figures = append(figures, w.show(t, i))
+		f := w.show(t, i)
+		if f.worst() > bound && f.starved() {
+			t.Logf("%s: %s, while processes waited for a processor %.0f %% of the time: once more", i.name, f, 100*f.waited)
+			f = w.show(t, i)
+			f.again = true
+		}
+		figures = append(figures, f)
 	}
-	report(t, figures)
+	report(t, figures, bound)
 	fed(t)
 	t.Logf("verdict: %d of %d misconfigurations of this machine named and cleared, seed %d; fed: LRO; in a cluster only: addresses of Services (controllers)",
 		len(figures), len(items()), p.Seed)
@@ -66,12 +78,28 @@ func TestEveryMisconfigurationIsNamed(t *testing.T) {
 type figure struct {
 	name           string
 	named, cleared time.Duration
+	// waited is the share of the time in which a process of this machine waited for a processor.
+	waited float64
+	// again says that the machine was starved the first time.
+	again bool
+}
+
+func (f figure) worst() time.Duration { return max(f.named, f.cleared) }
+
+// starved tells whether the machine had no time for the product: the suite alone, on two processors,
+// makes processes wait for a fifth to a third of the time.
+func (f figure) starved() bool { return f.waited > 0.5 }
+
+func (f figure) String() string {
+	return fmt.Sprintf("named after %.1f s, cleared after %.1f s", f.named.Seconds(), f.cleared.Seconds())
 }
 
 // show provokes an item and puts it right.
 func (w *world) show(t *testing.T, i item) figure {
 	t.Helper()
 	f := figure{name: i.name}
+	pressed := pressure(t)
+	began := time.Now()
 	w.startClock()
 	i.provoke(t, w)
 	var said string
@@ -86,6 +114,7 @@ func (w *world) show(t *testing.T, i item) figure {
 	w.startClock()
 	i.fix(t, w)
 	f.cleared = w.await(t, i.name+": cleared", func(o overview) error { return o.sound() })
+	f.waited = (pressure(t) - pressed).Seconds() / time.Since(began).Seconds()
 	if i.checkAfter != nil {
 		i.checkAfter(t, w)
 	}
@@ -133,20 +162,34 @@ func (w *world) await(t *testing.T, what string, judge func(overview) error) tim
 
 func (w *world) startClock() { w.clock = time.Now() }
 
-// report prints the figures.
-func report(t *testing.T, all []figure) {
+// report prints the figures; one over the bound fails.
+func report(t *testing.T, all []figure, bound time.Duration) {
 	t.Helper()
-	late := 0
+	repeated := 0
 	for _, f := range all {
-		t.Logf("%-42s named after %5.1f s, cleared after %5.1f s", f.name, f.named.Seconds(), f.cleared.Seconds())
-		for _, d := range []time.Duration{f.named, f.cleared} {
-			if d > soon {
-				late++
-			}
+		t.Logf("%-42s %s; processor short %2.0f %%", f.name, f, 100*f.waited)
+		if f.worst() > bound {
+			t.Errorf("%s: %s, not within %s each (processor short %.0f %% of the time)", f.name, f, bound, 100*f.waited)
+		}
+		if f.again {
+			repeated++
 		}
 	}
-	worst := slices.MaxFunc(all, func(a, b figure) int { return int(a.named - b.named) })
-	t.Logf("%d items; %d of %d times over %s; slowest to be named: %s, %.1f s", len(all), late, 2*len(all), soon, worst.name, worst.named.Seconds())
+	worst := slices.MaxFunc(all, func(a, b figure) int { return int(a.worst() - b.worst()) })
+	t.Logf("%d items, each to be named and cleared within %s; %d made again on a starved machine; slowest: %s, %s", len(all), bound, repeated, worst.name, worst)
+}
+
+// pressure is for how long a process of this machine has waited for a processor since it runs
+// (Documentation/accounting/psi.rst of the kernel).
+func pressure(t *testing.T) time.Duration {
+	t.Helper()
+	text, err := os.ReadFile("/proc/pressure/cpu")
+	suite.Must(t, err)
+	var shares [3]float64
+	var total int64
+	_, err = fmt.Sscanf(string(text), "some avg10=%f avg60=%f avg300=%f total=%d", &shares[0], &shares[1], &shares[2], &total)
+	suite.Must(t, err)
+	return time.Duration(total) * time.Microsecond
 }
 
 // limit bounds a step far beyond what it takes.

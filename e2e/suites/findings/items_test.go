@@ -4,9 +4,11 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/truepacs/balancer/api/v1alpha1"
 	"github.com/truepacs/balancer/e2e/lab"
+	"github.com/truepacs/balancer/e2e/lab/pcap"
 	"github.com/truepacs/balancer/e2e/site"
 	"github.com/truepacs/balancer/e2e/suite"
 )
@@ -44,12 +46,14 @@ const sound = v1alpha1.ConditionNetworkSound
 // items are all misconfigurations that this machine can provoke.
 func items() []item {
 	all := append(ofServers(), ofTheDirector()...)
-	return append(append(all, ofManifests()...), moduleMissing(), directorIsGateway(), marksAltered(), portTaken())
+	return append(append(all, ofManifests()...), moduleMissing(), directorIsGateway(), marksAltered(), portTaken(), addressTaken(), returnPathMissing())
 }
+
+// last is a host of the segment that is no server.
+func last(w *world) *lab.Namespace { return w.Modalities[site.Modalities-1].Host.(*lab.Namespace) }
 
 // ofServers are those on servers and other hosts of the segment.
 func ofServers() []item {
-	last := func(w *world) *lab.Namespace { return w.Modalities[site.Modalities-1].Host.(*lab.Namespace) }
 	return []item{
 		{
 			name:    "server answers ARP for the VIP",
@@ -92,10 +96,21 @@ func ofTheDirector() []item {
 	const foreign = "ipvsadm -Ln | grep -q 192.0.2.7:80"
 	return []item{
 		{
-			name:    "strict rp_filter", // of a director with two networks
-			provoke: director("ip link add storage0 type dummy && ip address add 203.0.113.2/24 dev storage0 && ip link set storage0 up && echo 1 > " + sourceCheck),
-			fix:     director("echo 2 > " + sourceCheck), checkAfter: director("ip link del storage0; echo 0 > " + sourceCheck),
-			condition: sound, reason: "StrictSourceCheck", says: says("eth0", "net.ipv4.conf.eth0.rp_filter=2"),
+			name: "strict rp_filter", // of a director with two networks, whose default route is on the other one
+			provoke: director("ip link add storage0 type dummy && ip address add 203.0.113.2/24 dev storage0 && ip link set storage0 up && echo 1 > " + sourceCheck +
+				" && ip route replace default via 203.0.113.1"),
+			fix:       director("echo 2 > " + sourceCheck),
+			condition: sound, reason: "StrictSourceCheck", says: says("eth0", "storage0", "net.ipv4.conf.eth0.rp_filter=2"),
+			// A second network alone is no reason, as that of a node's pods.
+			checkAfter: func(t *testing.T, w *world) {
+				w.onDirector(t, "ip route replace default via "+routerNear+"; echo 1 > "+sourceCheck)
+				for end := time.Now().Add(6 * time.Second); time.Now().Before(end); time.Sleep(500 * time.Millisecond) {
+					o, err := w.overview(t)
+					suite.Must(t, err)
+					suite.Must(t, o.sound())
+				}
+				w.onDirector(t, "ip link del storage0; echo 0 > "+sourceCheck)
+			},
 		},
 		{
 			name:    "foreign IPVS entries",
@@ -229,6 +244,113 @@ func portTaken() item {
 		},
 		checkAfter: func(t *testing.T, w *world) {
 			suite.Must(t, w.ping(t.Context(), w.near(), webVIP, 7307))
+			w.manifest(t, spec{})
+		},
+	}
+}
+
+// addressTaken has another host hold an address that the director is to take: it does not, until the
+// other one is gone. The rest of the spec works meanwhile.
+func addressTaken() item {
+	var seen *lab.Capture
+	held := "ip -o address show | grep -c 'inet " + moreVIP + "/' || true"
+	one := "  - {name: more, virtualIPs: [more], mode: L7SNAT, ports: [7507], serverPool: proxied, layer7: {application: TCP}}\n"
+	return item{
+		name: "VIP of another host is not taken",
+		provoke: func(t *testing.T, w *world) {
+			w.on(t, last(w), "ip address add "+moreVIP+"/24 dev eth0")
+			var err error
+			seen, err = w.Director.Capture(limited(t), "eth0", "arp or icmp")
+			suite.Must(t, err)
+			w.startClock()
+			w.manifest(t, spec{virtualIP: moreVIP, service: one})
+		},
+		condition: v1alpha1.ConditionProgrammed, reason: "AddressOwnedByOther",
+		says: func(w *world) []string { return []string{last(w).MAC("eth0"), moreVIP, "choose another virtual IP"} },
+		check: func(t *testing.T, w *world) {
+			suite.Must(t, w.ping(t.Context(), w.near(), site.VIP, 7007))
+			suite.Must(t, w.ping(t.Context(), w.near(), webVIP, 7107))
+			if n := w.onDirector(t, held); n != "0" {
+				t.Errorf("the director has the address of another host %s times", n)
+			}
+			frames, err := seen.Frames()
+			suite.Must(t, err)
+			notClaimed(t, frames, w.Director.MAC("eth0"))
+		},
+		fix: func(t *testing.T, w *world) { w.on(t, last(w), "ip address del "+moreVIP+"/24 dev eth0") },
+		checkAfter: func(t *testing.T, w *world) {
+			if n := w.onDirector(t, held); n != "1" {
+				t.Errorf("the director has the free address %s times", n)
+			}
+			suite.Must(t, site.Until(limited(t), "the service of the address", func() error { return w.ping(t.Context(), w.near(), moreVIP, 7507) }))
+			w.manifest(t, spec{})
+			suite.Must(t, site.Until(limited(t), "the address is given back", func() error {
+				_, err := w.MustRun(t.Context(), w.Director, "sh", "-c", "! ip -o address show | grep -q 'inet "+moreVIP+"/'")
+				return err
+			}))
+		},
+	}
+}
+
+// notClaimed fails if the director did not ask for the address, or claimed it.
+func notClaimed(t *testing.T, frames []pcap.Frame, mac string) {
+	t.Helper()
+	questions := 0
+	for _, f := range frames {
+		if f.EtherType != pcap.EtherARP || f.ARPSourceMAC.String() != mac {
+			continue
+		}
+		if f.Source.String() == moreVIP {
+			t.Errorf("the director claims the address of another host: %s", f)
+		}
+		if f.Source.IsUnspecified() && f.Destination.String() == moreVIP {
+			questions++
+		}
+	}
+	t.Logf("the director asked for %s %d times (RFC 5227 probes) and never claimed it; %d frames", moreVIP, questions, len(frames))
+	if questions == 0 {
+		t.Errorf("the director did not ask for %s", moreVIP)
+	}
+}
+
+// returnPathMissing has servers of mode L4NAT answer past the director. Clients are many, so that
+// enough packets are lost soon.
+func returnPathMissing() item {
+	const clients = 8
+	var stops []func()
+	all := func(command string) func(*testing.T, *world) {
+		return func(t *testing.T, w *world) {
+			for i := range 2 {
+				w.onServer(t, i, command)
+			}
+		}
+	}
+	one := "  - {name: nat, virtualIPs: [web], mode: L4NAT, ports: [7407], serverPool: proxied, layer4: {scheduler: RoundRobin}}\n"
+	return item{
+		name: "servers of L4NAT do not answer through the director",
+		provoke: func(t *testing.T, w *world) {
+			stops = nil
+			w.onDirector(t, "for f in all eth0; do echo 0 > /proc/sys/net/ipv4/conf/$f/send_redirects; done")
+			w.manifest(t, spec{service: one})
+			suite.Must(t, site.Until(limited(t), "the service", func() error {
+				_, err := w.MustRun(t.Context(), w.Director, "sh", "-c", "ipvsadm -Ln | grep -c Masq | grep -q 2")
+				return err
+			}))
+			w.startClock()
+			for range clients {
+				stops = append(stops, w.trafficTo(t, w.far, webVIP, 7407))
+			}
+		},
+		condition: sound, reason: "ReturnPathMissing", says: says("pacs-a (192.0.2.11)", "pacs-b (192.0.2.12)", "role: Gateway"),
+		fix: all("ip route replace default via " + site.DirectorAddress),
+		checkAfter: func(t *testing.T, w *world) {
+			for range 4 {
+				suite.Must(t, w.ping(t.Context(), w.far, webVIP, 7407))
+			}
+			for _, stop := range stops {
+				stop()
+			}
+			all("ip route replace default via "+routerNear)(t, w)
 			w.manifest(t, spec{})
 		},
 	}

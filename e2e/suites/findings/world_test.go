@@ -23,6 +23,7 @@ import (
 // Addresses beside the site's: that of the layer 7 service, of the router, and of clients behind it.
 const (
 	webVIP     = "192.0.2.101"
+	moreVIP    = "192.0.2.102"
 	routerNear = "192.0.2.254"
 	routerFar  = "198.51.100.1"
 	farClient  = "198.51.100.7"
@@ -114,6 +115,7 @@ type spec struct {
 	port      int    // of the direct servers
 	scheduler string
 	service   string // one more
+	virtualIP string // an address more
 }
 
 // manifest writes the manifest of a direct-routing service and a layer 7 service, each with an
@@ -130,12 +132,16 @@ func (w *world) manifest(t *testing.T, s spec) {
 	if s.port > 0 {
 		port = fmt.Sprintf("\n    port: %d", s.port)
 	}
+	more := ""
+	if s.virtualIP != "" {
+		more = ", {name: more, address: " + s.virtualIP + "}"
+	}
 	text := fmt.Sprintf(`apiVersion: lb.truepacs.io/v1alpha1
 kind: TruePACSBalancer
 metadata: {name: flows}
 spec:
   directors: {peers: [{name: lb1}]}
-  virtualIPs: [{name: main, address: %s}, {name: web, address: %s}]
+  virtualIPs: [{name: main, address: %s}, {name: web, address: %s}%s]
   serverPools:
   - name: direct%s
     servers: [{name: pacs-a, address: 192.0.2.11}, {name: pacs-b, address: %s}]
@@ -145,7 +151,7 @@ spec:
   virtualServices:
   - {name: direct, virtualIPs: [main], mode: L4DR, ports: [7007], serverPool: direct, layer4: {scheduler: %s}}
   - {name: proxied, virtualIPs: [web], mode: L7SNAT, ports: [7107], serverPool: proxied, layer7: {application: TCP, algorithm: RoundRobin}}
-%s`, site.VIP, webVIP, port, s.serverB, s.scheduler, s.service)
+%s`, site.VIP, webVIP, more, port, s.serverB, s.scheduler, s.service)
 	suite.Must(t, w.Director.Put(limited(t), site.ManifestDir+"/flows.yaml", strings.NewReader(text), 0o600))
 }
 
@@ -163,12 +169,16 @@ func (w *world) ping(ctx context.Context, from paths.Client, address string, por
 
 // traffic has a client try the direct service again and again until the test, or stop, ends.
 func (w *world) traffic(t *testing.T, from paths.Client) (stop func()) {
+	return w.trafficTo(t, from, site.VIP, 7007)
+}
+
+func (w *world) trafficTo(t *testing.T, from paths.Client, address string, port int) (stop func()) {
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
 		for ctx.Err() == nil {
-			_ = w.ping(ctx, from, site.VIP, 7007)
+			_ = w.ping(ctx, from, address, port)
 			select {
 			case <-ctx.Done():
 			case <-time.After(300 * time.Millisecond):
