@@ -1,8 +1,8 @@
 package wiring
 
 import (
-	"cmp"
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"maps"

@@ -107,8 +107,9 @@ func (d *Driver) advertised(ctx context.Context) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	if now, err := d.files.Read(ctx, forward6); err != nil || now != off && !ours {
-		return nil, nil // that it cannot be read is said where it is set
+	// That it cannot be read is said where it is set.
+	if now, _ := d.files.Read(ctx, forward6); now != off && (now != on || !ours) {
+		return nil, nil
 	}
 	var all []string
 	for _, name := range d.interfaces("ipv6", "accept_ra") {

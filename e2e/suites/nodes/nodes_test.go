@@ -3,6 +3,7 @@ package nodes
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -76,7 +77,7 @@ func (w *world) connect(ctx context.Context) (net.Conn, string, error) {
 	_ = c.SetDeadline(deadline)
 	name, err := bufio.NewReaderSize(c, 16).ReadString('\n')
 	if err != nil {
-		return nil, "", fmt.Errorf("%w; closed: %v", err, c.Close())
+		return nil, "", errors.Join(err, c.Close())
 	}
 	_ = c.SetDeadline(time.Time{})
 	return c, strings.TrimSpace(name), nil
