@@ -58,7 +58,7 @@ func TestEveryMisconfigurationIsNamed(t *testing.T) {
 	}
 	report(t, figures)
 	fed(t)
-	t.Logf("verdict: %d of %d misconfigurations of this machine named and cleared, seed %d; fed: LRO; in a cluster only: addresses of Services (controllers)",
+	suite.Verdict(t, "%d of %d misconfigurations of this machine named and cleared, seed %d; fed: LRO; in a cluster only: addresses of Services (controllers)",
 		len(figures), len(items()), p.Seed)
 }
 
@@ -138,7 +138,7 @@ func report(t *testing.T, all []figure) {
 	t.Helper()
 	late := 0
 	for _, f := range all {
-		t.Logf("%-42s named after %5.1f s, cleared after %5.1f s", f.name, f.named.Seconds(), f.cleared.Seconds())
+		suite.Verdict(t, "%-42s named after %5.1f s, cleared after %5.1f s", f.name, f.named.Seconds(), f.cleared.Seconds())
 		for _, d := range []time.Duration{f.named, f.cleared} {
 			if d > soon {
 				late++
@@ -146,7 +146,7 @@ func report(t *testing.T, all []figure) {
 		}
 	}
 	worst := slices.MaxFunc(all, func(a, b figure) int { return int(a.named - b.named) })
-	t.Logf("%d items; %d of %d times over %s; slowest to be named: %s, %.1f s", len(all), late, 2*len(all), soon, worst.name, worst.named.Seconds())
+	suite.Verdict(t, "%d items; %d of %d times over %s; slowest to be named: %s, %.1f s", len(all), late, 2*len(all), soon, worst.name, worst.named.Seconds())
 }
 
 // limit bounds a step far beyond what it takes.
