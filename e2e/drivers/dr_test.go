@@ -4,9 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"fmt"
 	"io"
-	"math/rand/v2"
 	"net"
 	"net/netip"
 	"os"
@@ -64,7 +62,7 @@ func TestDirectRouting(t *testing.T) {
 			t.Errorf("the drained server answers: %q", got)
 		}
 	})
-	t.Run("connection outlives passes", func(t *testing.T) { checkConnectionOutlivesPasses(t, director, client, servers["pacs-a"]) })
+	t.Run("connections outlive states of the kernel", func(t *testing.T) { checkConnectionsOutliveStates(t, director, client, servers) })
 	t.Run("round robin without persistence", func(t *testing.T) { checkRoundRobin(t, director, client) })
 	t.Run("nothing is left", func(t *testing.T) { checkNothingLeft(t, director, servers) })
 }
@@ -125,71 +123,6 @@ func checkRoundRobin(t *testing.T, director *lab.Machine, client lab.Host) {
 	if len(answers) != 2 || answers["pacs-a 192.0.2.50"] != 4 {
 		t.Errorf("8 connections were answered by %v", answers)
 	}
-}
-
-// checkConnectionOutlivesPasses has a connection to pacs-a, whose service and whose other entries are
-// made a mess of and put right by the driver again and again. After each ten times the connection
-// has to answer, and the server to have seen no other.
-func checkConnectionOutlivesPasses(t *testing.T, director *lab.Machine, client lab.Host, server *lab.Namespace) {
-	listener, err := server.Listen(t.Context(), "tcp4", virtualIP+":2762")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	accepted := make(chan net.Conn, 8)
-	go func() {
-		for {
-			conn, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			accepted <- conn
-			go func() { _, _ = io.Copy(conn, conn) }()
-		}
-	}()
-	kept := dicom(100, 0)
-	kept.Ports = []uint16{104, 2762}
-	apply(t, director, model.Node{VirtualIPs: vips(), Services: []model.VirtualService{kept}})
-	run(t, director, "ipvsadm", "-A", "-t", "198.51.100.1:80", "-s", "wrr")
-	defer run(t, director, "ipvsadm", "-D", "-t", "198.51.100.1:80")
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
-	defer cancel()
-	conn, err := client.Dial(ctx, "tcp4", net.JoinHostPort(virtualIP, "2762"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	seed := rand.Uint32()
-	for i := range uint32(5) {
-		run(t, director, "env", fmt.Sprint("SEED=", seed+i), "/tmp/inside", "-test.run=^TestPasses$", "-test.timeout=5m")
-		word := fmt.Sprintf("after pass %d", 10*(i+1))
-		if err := echo(conn, word); err != nil {
-			t.Fatalf("seed %d: %s the connection is lost: %v", seed+i, word, err)
-		}
-	}
-	if n := len(accepted); n != 1 {
-		t.Errorf("the server has seen %d connections, want 1", n)
-	}
-	(<-accepted).Close()
-	t.Logf("one connection through 50 passes, seeds from %d", seed)
-}
-
-// echo sends a word and wants it back.
-func echo(conn net.Conn, word string) error {
-	if err := conn.SetDeadline(time.Now().Add(time.Minute)); err != nil {
-		return err
-	}
-	if _, err := io.WriteString(conn, word); err != nil {
-		return err
-	}
-	answer := make([]byte, len(word))
-	if _, err := io.ReadFull(conn, answer); err != nil {
-		return err
-	}
-	if string(answer) != word {
-		return fmt.Errorf("answer %q", answer)
-	}
-	return nil
 }
 
 func checkNothingLeft(t *testing.T, director *lab.Machine, servers map[string]*lab.Namespace) {

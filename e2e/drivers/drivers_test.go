@@ -31,7 +31,7 @@ func TestDriversOnDebiansKernel(t *testing.T) {
 	m := newMachine(t, files)
 	t.Run("module comes late", func(t *testing.T) { runTest(t, m, "inside", "-test.run=^TestLateModule$") })
 	t.Run("ipvs", func(t *testing.T) {
-		runTest(t, m, "inside", "-test.skip=^(TestLateModule|TestReloadedModule|TestPasses|TestResync|TestResyncTraced)$")
+		runTest(t, m, "inside", "-test.skip=^(TestLateModule|TestReloadedModule|TestStatesUnderFlows|TestResync|TestResyncTraced)$")
 	})
 	for _, name := range []string{"nft", "netif", "realserver", "forwarding", "announce"} {
 		t.Run(name, func(t *testing.T) { runTest(t, m, name, "-test.skip=^TestAnyState") })

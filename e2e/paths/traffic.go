@@ -99,7 +99,7 @@ func (f *Traffic) Finish(ctx context.Context, t *testing.T) {
 		if one.Beats() == 0 || one.Sent() != f.load.Bytes {
 			t.Errorf("%d exchanges and %d bytes through %s, the sample is empty", one.Beats(), one.Sent(), Both()[i])
 		}
-		t.Logf("%s: %d connections with %d exchanges, %d MiB", Both()[i], f.load.Connections, one.Beats(), one.Sent()>>20)
+		suite.Verdict(t, "%s: %d connections with %d exchanges, %d MiB", Both()[i], f.load.Connections, one.Beats(), one.Sent()>>20)
 	}
 	for i, total := range f.servers.totals() {
 		if n := total - f.before[i]; n < f.load.Connections/2 {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"sync"
 
 	"github.com/truepacs/balancer/api/v1alpha1"
@@ -57,8 +58,12 @@ func (s *Site) StartAgentWith(ctx context.Context, host lab.Host, wrapper ...str
 		out = &Printed{}
 		s.outputs[host.Name()] = out
 	}
+	argv := slices.Concat(wrapper, []string{program, "run", "-f", ManifestDir, "--node", host.Name()})
+	if host == lab.Host(s.Director) {
+		argv = append(argv, s.options.RunArguments...)
+	}
 	process, err := host.Start(context.WithoutCancel(ctx), lab.ProcessSpec{
-		Argv:   append(wrapper, program, "run", "-f", ManifestDir, "--node", host.Name()),
+		Argv:   argv,
 		Stdout: out, Stderr: out,
 	})
 	if err != nil {
@@ -98,8 +103,8 @@ func (s *Site) Truepacs(ctx context.Context, host lab.Host, args ...string) (str
 	return s.MustRun(ctx, host, append([]string{program}, args...)...)
 }
 
-// Status returns the only balancer of the director as `truepacs status` shows it.
-func (s *Site) Status(ctx context.Context) (*v1alpha1.TruePACSBalancer, error) {
+// Statuses returns the director's balancers as `truepacs status` shows them.
+func (s *Site) Statuses(ctx context.Context) ([]v1alpha1.TruePACSBalancer, error) {
 	text, err := s.Truepacs(ctx, s.Director, "status", "-o", "json")
 	if err != nil {
 		return nil, err
@@ -108,10 +113,19 @@ func (s *Site) Status(ctx context.Context) (*v1alpha1.TruePACSBalancer, error) {
 	if err := json.Unmarshal([]byte(text), &list); err != nil {
 		return nil, fmt.Errorf("status is not JSON: %w\n%s", err, text)
 	}
-	if len(list.Items) != 1 {
-		return nil, fmt.Errorf("status shows %d balancers, not 1", len(list.Items))
+	return list.Items, nil
+}
+
+// Status returns the only balancer of the director.
+func (s *Site) Status(ctx context.Context) (*v1alpha1.TruePACSBalancer, error) {
+	all, err := s.Statuses(ctx)
+	if err != nil {
+		return nil, err
 	}
-	return &list.Items[0], nil
+	if len(all) != 1 {
+		return nil, fmt.Errorf("status shows %d balancers, not 1", len(all))
+	}
+	return &all[0], nil
 }
 
 // AwaitCondition waits until a condition of the balancer has a status.

@@ -40,6 +40,8 @@ type Options struct {
 	Log func(format string, args ...any)
 	// Tools are further programs of the director.
 	Tools []string
+	// RunArguments are further arguments of the director's `truepacs run`.
+	RunArguments []string
 	// DirectorDisk is a disk with a Debian that the director runs in place of the lab's own small
 	// system. It has ipvsadm, nft and ip.
 	DirectorDisk string
@@ -199,16 +201,45 @@ func (s *Site) MustRun(ctx context.Context, host lab.Host, argv ...string) (stri
 	return result.Stdout, nil
 }
 
-// Until repeats probe until it returns nil or ctx ends; the last error says why not.
+// Established returns the clients' addresses and ports of established connections to a port of a
+// server, as ss shows them there. Checks, which come from the director, are no clients.
+func (s *Site) Established(ctx context.Context, host lab.Host, port int) (map[string]bool, error) {
+	out, err := s.MustRun(ctx, host, "ss", "-Htn", "state", "established", "sport", "=", fmt.Sprint(":", port))
+	if err != nil {
+		return nil, err
+	}
+	found := map[string]bool{}
+	for line := range strings.Lines(out) {
+		fields := strings.Fields(line)
+		if len(fields) < 4 {
+			continue
+		}
+		peer, err := netip.ParseAddrPort(fields[3])
+		if err != nil {
+			return nil, fmt.Errorf("ss on %s says %q: %w", host.Name(), line, err)
+		}
+		if from := netip.AddrPortFrom(peer.Addr().Unmap(), peer.Port()); from.Addr().String() != DirectorAddress {
+			found[from.String()] = true
+		}
+	}
+	return found, nil
+}
+
+// Until repeats probe until it returns nil or ctx ends; the last error that is not of ctx's end says
+// why not.
 func Until(ctx context.Context, what string, probe func() error) error {
+	var why error
 	for {
 		err := probe()
 		if err == nil {
 			return nil
 		}
+		if why == nil || ctx.Err() == nil {
+			why = err
+		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("%s: did not come: %w", what, err)
+			return fmt.Errorf("%s: did not come: %w", what, why)
 		case <-time.After(100 * time.Millisecond):
 		}
 	}

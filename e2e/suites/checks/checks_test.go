@@ -78,10 +78,11 @@ func (w *world) play(t *testing.T, f fault, random *rand.Rand) {
 	suite.Must(t, f.heal(w, server))
 	w.awaitHealthy(t)
 	o := judged(list, struck)
-	t.Logf("%s of %s, phase %v: %s; status says %s", f.name, server.Host.Name(), phase.Round(time.Millisecond), o, reason)
 	if reason == "" {
 		t.Errorf("%s: status names no reason", f.name)
 	}
 	f.judge(t, o)
-	w.compare(t, list)
+	acknowledged := w.compare(t, list)
+	suite.Verdict(t, "%s of %s, phase %v: %s; status says %s; all %d acknowledged objects are stored",
+		f.name, server.Host.Name(), phase.Round(time.Millisecond), o, reason, acknowledged)
 }

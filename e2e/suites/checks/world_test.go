@@ -178,8 +178,9 @@ func (w *world) store(m pacs.Modality, object pacs.Instance) store {
 	return s
 }
 
-// compare looks into the servers' databases: every object that was acknowledged is there.
-func (w *world) compare(t *testing.T, list []store) {
+// compare looks into the servers' databases: every object that was acknowledged is there; it
+// returns how many.
+func (w *world) compare(t *testing.T, list []store) (acknowledged int) {
 	t.Helper()
 	have := map[string]bool{}
 	for _, server := range w.Servers {
@@ -189,7 +190,6 @@ func (w *world) compare(t *testing.T, list []store) {
 			have[object.SOP] = true
 		}
 	}
-	acknowledged := 0
 	for _, s := range list {
 		if !s.failed() {
 			acknowledged++
@@ -200,7 +200,7 @@ func (w *world) compare(t *testing.T, list []store) {
 			t.Logf("failed after %v with status %d: %s", s.took.Round(10*time.Millisecond), s.code, firstLine(s.said))
 		}
 	}
-	t.Logf("%d of %d objects acknowledged, all of them stored", acknowledged, len(list))
+	return acknowledged
 }
 
 func firstLine(s string) string {

@@ -253,10 +253,8 @@ func (w *world) deadline(t *testing.T, all conns) {
 	}
 	w.edit(t, v1alpha1.StateActive, v1alpha1.StateActive)
 	w.awaitState(t, "held", v1alpha1.ServerActive, "")
-	if !t.Failed() {
-		t.Logf("verdict: %d connections, %d of them reset at both ends at the deadline and not before, one in two silent; %d on the other server went on; "+
-			"%d clients were remembered, none came back to %s; killing the agent moved nothing", len(all), len(leaving), len(all.staying()), templates, leaver)
-	}
+	suite.Verdict(t, "%d connections, %d of them reset at both ends at the deadline and not before, one in two silent; %d on the other server went on; "+
+		"%d clients were remembered, none came back to %s; killing the agent moved nothing", len(all), len(leaving), len(all.staying()), templates, leaver)
 }
 
 // limit is the deadline in a message.
@@ -303,7 +301,5 @@ func (w *world) maintenance(t *testing.T, all conns) {
 	all.staying().alive(t, "during maintenance")
 	w.edit(t, v1alpha1.StateActive, v1alpha1.StateActive)
 	w.awaitState(t, "held", v1alpha1.ServerActive, "")
-	if !t.Failed() {
-		t.Logf("verdict: maintenance reset %d connections at both ends at once, %d on the other server went on", len(leaving), len(all.staying()))
-	}
+	suite.Verdict(t, "maintenance reset %d connections at both ends at once, %d on the other server went on", len(leaving), len(all.staying()))
 }

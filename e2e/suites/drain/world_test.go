@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -33,6 +32,7 @@ const (
 const timeoutSeconds = 45
 
 // manifest is a balancer with two services by direct routing, whose second servers have a state each.
+// The one of "dicom" gets four of five associations: those on it count.
 // "held" keeps clients on their servers.
 func manifest(dicom, held v1alpha1.AdminState) string {
 	return fmt.Sprintf(`apiVersion: lb.truepacs.io/v1alpha1
@@ -43,12 +43,12 @@ spec:
   virtualIPs: [{name: main, address: %s}]
   serverPools:
   - name: archive
-    servers: [{name: pacs-a, address: 192.0.2.11}, {name: pacs-b, address: 192.0.2.12, state: %s}]
+    servers: [{name: pacs-a, address: 192.0.2.11, weight: 25}, {name: pacs-b, address: 192.0.2.12, state: %s}]
     healthChecks: [{type: DICOMEcho, dicomEcho: {calledAETitle: TRUEPACS}}]
   - name: held
     servers: [{name: pacs-a, address: 192.0.2.11}, {name: pacs-b, address: 192.0.2.12, state: %s}]
   virtualServices:
-  - {name: dicom, virtualIPs: [main], mode: L4DR, ports: [%d], serverPool: archive, layer4: {scheduler: RoundRobin}}
+  - {name: dicom, virtualIPs: [main], mode: L4DR, ports: [%d], serverPool: archive, layer4: {scheduler: WeightedRoundRobin}}
   - name: held
     virtualIPs: [main]
     mode: L4DR
@@ -139,18 +139,11 @@ func (w *world) awaitState(t *testing.T, service, state, text string) v1alpha1.S
 	return got
 }
 
-// peers are the clients of established connections to the virtual IP, as ss on a server shows them.
+// peers are the clients of established connections, as ss on a server shows them.
 func (w *world) peers(t *testing.T, server, port int) map[string]bool {
 	t.Helper()
-	out, err := w.MustRun(t.Context(), w.Site.Servers[server].Host, "ss", "-Htn", "state", "established",
-		"src", site.VIP, "and", "sport", "=", ":"+strconv.Itoa(port))
+	found, err := w.Established(t.Context(), w.Site.Servers[server].Host, port)
 	suite.Must(t, err)
-	found := map[string]bool{}
-	for line := range strings.Lines(out) {
-		if fields := strings.Fields(line); len(fields) > 3 {
-			found[fields[3]] = true
-		}
-	}
 	return found
 }
 

@@ -266,7 +266,7 @@ func (w *world) judge(t *testing.T, p suite.Plan, visits []visit, got map[flow][
 			t.Errorf("nobody came to service %s, the sample is empty", name)
 		}
 	}
-	t.Logf("%d clients of %d services (seed %d): %d of %d foretold agree with the captures, %d of them by connection or persistence, %d refused; %d of round robin got one of those named; servers got %v",
+	suite.Verdict(t, "%d clients of %d services (seed %d): %d of %d foretold agree with the captures, %d of them by connection or persistence, %d refused; %d of round robin got one of those named; servers got %v",
 		len(visits), len(tried), p.Seed, agree, foretold, byOthers, refused, among, used)
 }
 
@@ -311,7 +311,7 @@ func (w *world) refusedAgree(t *testing.T, p suite.Plan) {
 	if itself.DecidedBy != "Itself" || itself.Server.Name != "pacs-b" {
 		t.Errorf("a real server as client: %+v", itself)
 	}
-	t.Logf("%v of %d clients as foretold, none reached a server", counts, n)
+	suite.Verdict(t, "%v of %d clients as foretold, none reached a server", counts, n)
 }
 
 // comeInVain: refused clients are told at once, others hear nothing.

@@ -45,7 +45,7 @@ func (w *world) sameConnections(t *testing.T) {
 				break
 			}
 		}
-		t.Logf("connections %v: %d, as ipvsadm lists", tc.flags, len(all))
+		suite.Verdict(t, "connections %v: %d, as ipvsadm lists", tc.flags, len(all))
 	}
 	table, err := w.truepacs(t.Context(), "connections", "--limit", "3")
 	suite.Must(t, err)
@@ -103,5 +103,5 @@ func (w *world) sameStats(t *testing.T) {
 	if leaked := w.shell(t, w.director, "curl -sf http://127.0.0.1:9469/metrics | grep -c '198[.]18[.]' || true"); strings.TrimSpace(leaked) != "0" {
 		t.Errorf("%s lines of the metrics have a client's address", leaked)
 	}
-	t.Logf("%d services, %d connections: ports, servers, ipvsadm and metrics agree", len(f.Services), connections)
+	suite.Verdict(t, "%d services, %d connections: ports, servers, ipvsadm and metrics agree", len(f.Services), connections)
 }

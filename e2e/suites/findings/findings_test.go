@@ -70,7 +70,7 @@ func TestEveryMisconfigurationIsNamed(t *testing.T) {
 	}
 	report(t, figures, bound)
 	fed(t)
-	t.Logf("verdict: %d of %d misconfigurations of this machine named and cleared, seed %d; fed: LRO; in a cluster only: addresses of Services (controllers)",
+	suite.Verdict(t, "%d of %d misconfigurations of this machine named and cleared, seed %d; fed: LRO; in a cluster only: addresses of Services (controllers)",
 		len(figures), len(items()), p.Seed)
 }
 
@@ -167,16 +167,16 @@ func report(t *testing.T, all []figure, bound time.Duration) {
 	t.Helper()
 	repeated := 0
 	for _, f := range all {
-		t.Logf("%-42s %s; processor short %2.0f %%", f.name, f, 100*f.waited)
 		if f.worst() > bound {
 			t.Errorf("%s: %s, not within %s each (processor short %.0f %% of the time)", f.name, f, bound, 100*f.waited)
 		}
+		suite.Verdict(t, "%-42s %s; processor short %2.0f %%", f.name, f, 100*f.waited)
 		if f.again {
 			repeated++
 		}
 	}
 	worst := slices.MaxFunc(all, func(a, b figure) int { return int(a.worst() - b.worst()) })
-	t.Logf("%d items, each to be named and cleared within %s; %d made again on a starved machine; slowest: %s, %s", len(all), bound, repeated, worst.name, worst)
+	suite.Verdict(t, "%d items, each to be named and cleared within %s; %d made again on a starved machine; slowest: %s, %s", len(all), bound, repeated, worst.name, worst)
 }
 
 // pressure is for how long a process of this machine has waited for a processor since it runs

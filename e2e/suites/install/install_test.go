@@ -92,7 +92,7 @@ func (w *world) checkImages(t *testing.T, ctx context.Context) {
 	if len(missing) > 0 {
 		t.Errorf("%d acknowledged images are on no server", len(missing))
 	}
-	t.Logf("%d images stored from outside the cluster", stores)
+	suite.Verdict(t, "%d images stored from outside the cluster", stores)
 }
 
 // checkWeb sends requests over HTTPS; without cookie both servers must answer.
@@ -115,7 +115,7 @@ func (w *world) checkWeb(t *testing.T, ctx context.Context) {
 	if len(seen) != len(w.servers) {
 		t.Errorf("requests reached %v", seen)
 	}
-	t.Logf("%d requests over HTTPS: %v", requests, seen)
+	suite.Verdict(t, "%d requests over HTTPS: %v", requests, seen)
 }
 
 // checkNothingLeft waits until the node has none of the balancer's state.

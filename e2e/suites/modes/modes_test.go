@@ -15,7 +15,7 @@ import (
 	"github.com/truepacs/balancer/e2e/lab"
 	"github.com/truepacs/balancer/e2e/lab/pcap"
 	"github.com/truepacs/balancer/e2e/suite"
-	"github.com/truepacs/balancer/e2e/suites/modes/talk"
+	"github.com/truepacs/balancer/e2e/talk"
 )
 
 // patience is how long a connection to an emulated machine may take.
@@ -38,8 +38,8 @@ func TestEveryModeCarriesTraffic(t *testing.T) {
 	for _, mode := range modes {
 		w.transfer(mode, int64(megabytes)<<20)
 	}
-	t.Logf("%d cells with %d exchanges each; %d MB each way and mode through a link of %d bytes; MODES_MEGABYTES=%d: verdict %v",
-		cells, exchanges, megabytes, narrowMTU, megabytes, map[bool]string{true: "FAILED", false: "passed"}[t.Failed()])
+	suite.Verdict(t, "%d cells with %d exchanges each; %d MB each way and mode through a link of %d bytes; MODES_MEGABYTES=%d",
+		cells, exchanges, megabytes, narrowMTU, megabytes)
 }
 
 // exchanges is how many connections, or flows of datagrams, each cell has: each of two clients comes

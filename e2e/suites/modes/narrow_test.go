@@ -10,7 +10,7 @@ import (
 	"github.com/truepacs/balancer/api/v1alpha1"
 	"github.com/truepacs/balancer/e2e/lab/pcap"
 	"github.com/truepacs/balancer/e2e/suite"
-	"github.com/truepacs/balancer/e2e/suites/modes/talk"
+	"github.com/truepacs/balancer/e2e/talk"
 )
 
 // errorsOnly are ICMP errors, also those within tunnels.

@@ -61,7 +61,7 @@ func newWorld(t *testing.T) *world {
 		T: t, lab: l, program: program, peer: filepath.Join(t.TempDir(), "peer"),
 		networks: map[string]*lab.Network{}, hosts: map[string]lab.Host{}, printed: map[string]*site.Printed{},
 	}
-	suite.Must(t, lab.BuildStatic(t.Context(), "./e2e/suites/modes/peer", w.peer))
+	suite.Must(t, lab.BuildStatic(t.Context(), "./e2e/talk/peer", w.peer))
 	w.build()
 	t.Cleanup(func() {
 		if t.Failed() {

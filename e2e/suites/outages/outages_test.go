@@ -34,9 +34,7 @@ func TestOutages(t *testing.T) {
 		faults := w.killUnderFlows(t, ctx, load, suite.Shuffled(p, n, w.kills()))
 		w.restartMachine(t, ctx)
 		faults += w.handBack(t, ctx, load)
-		if !t.Failed() {
-			t.Logf("%d faults under %d connections and %d MiB on each path, none cut", faults, load.Connections, load.Bytes>>20)
-		}
+		suite.Verdict(t, "%d faults under %d connections and %d MiB on each path, none cut", faults, load.Connections, load.Bytes>>20)
 	})
 }
 
@@ -78,7 +76,7 @@ func (w *world) strike(t *testing.T, ctx context.Context, f fault) {
 	if after := w.kernelState(t, ctx); after != before {
 		t.Errorf("%s: the kernel's state changed:\n%s\nbefore:\n%s", f.name, after, before)
 	}
-	t.Logf("%s: over after %s", f.name, time.Since(began).Round(time.Second))
+	suite.Verdict(t, "%s: over after %s", f.name, time.Since(began).Round(time.Second))
 }
 
 // killAgent kills the agent that acts and waits until a regular one acts again. The cold-start
@@ -123,7 +121,7 @@ func (w *world) restartMachine(t *testing.T, ctx context.Context) {
 	suite.Must(t, w.Worker().PowerOn(ctx))
 	for _, path := range paths.Both() {
 		suite.Must(t, within(ctx, path.String()+" works again", func(ctx context.Context) error { return w.tryOnce(ctx, path) }))
-		t.Logf("%s works %s after power-on, without an API server", path, time.Since(powered).Round(time.Second))
+		suite.Verdict(t, "%s works %s after power-on, without an API server", path, time.Since(powered).Round(time.Second))
 	}
 	w.await(t, ctx, "the cold-start agent acts", agentLock, coldStartAgent, 0)
 	if _, err := w.Cluster.Kubectl(ctx, "get", "nodes", "--request-timeout=5s"); err == nil {
@@ -140,9 +138,9 @@ func (w *world) handBack(t *testing.T, ctx context.Context, load paths.Load) int
 		suite.Must(t, w.Cluster.StartAPIServer(ctx))
 		began := time.Now()
 		w.await(t, ctx, "the regular agent acts", agentLock, agent, 0)
-		t.Logf("the regular agent acts %s after the API server was back", time.Since(began).Round(time.Second))
+		suite.Verdict(t, "the regular agent acts %s after the API server was back", time.Since(began).Round(time.Second))
 		suite.Must(t, within(ctx, "the regular proxy serves", w.regularProxyServes))
-		t.Logf("the regular proxy serves %s after the API server was back", time.Since(began).Round(time.Second))
+		suite.Verdict(t, "the regular proxy serves %s after the API server was back", time.Since(began).Round(time.Second))
 		w.AwaitReady(ctx, t, namespace, "flows")
 	}})
 	traffic.Whole(t, "API server back")

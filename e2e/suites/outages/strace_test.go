@@ -117,7 +117,7 @@ func (w *world) judge(t *testing.T, ctx context.Context, all ...follower) {
 		f.end(t, ctx)
 		r, err := w.record(ctx, f)
 		suite.Must(t, err)
-		t.Logf("strace of %s: %s", f.title, r)
+		suite.Verdict(t, "strace of %s: %s", f.title, r)
 		for _, change := range r.Changes {
 			t.Errorf("%s changed the kernel: %s", f.title, change)
 		}

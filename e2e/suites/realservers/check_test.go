@@ -89,7 +89,7 @@ func (w *world) wantFaultsSeen(t *testing.T) {
 		}
 	}
 	mustRun(t, w.server, "systemctl start truepacs-realserver.timer")
-	t.Logf("realserver-check: quiet when sound, %d faults named and mended by what it says", len(faults()))
+	suite.Verdict(t, "realserver-check: quiet when sound, %d faults named and mended by what it says", len(faults()))
 }
 
 // wantFromDirector looks from the director, again if the machines are too slow to answer in time.
@@ -128,5 +128,5 @@ func (w *world) wantRepair(t *testing.T) {
 		}
 		return ctx.Err()
 	}))
-	t.Logf("the flushed rules are back after %s", time.Since(began).Round(time.Second))
+	suite.Verdict(t, "the flushed rules are back after %s", time.Since(began).Round(time.Second))
 }

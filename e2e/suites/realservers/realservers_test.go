@@ -252,7 +252,7 @@ func (w *world) scanHost(t *testing.T, when string, host host, layer7 []uint16) 
 		if want := (said{portSyslog: 'o'}); !cmp.Equal(want, datagrams) {
 			t.Errorf("%s: the UDP ports %s answer", where, text(datagrams))
 		}
-		t.Logf("%s: of 65535 TCP ports answer %s; the firewall dropped %d packets; of 1027 UDP ports answer %s", where, text(got), asked, text(datagrams))
+		suite.Verdict(t, "%s: of 65535 TCP ports answer %s; the firewall dropped %d packets; of 1027 UDP ports answer %s", where, text(got), asked, text(datagrams))
 	}
 }
 

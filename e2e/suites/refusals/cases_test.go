@@ -102,7 +102,7 @@ func badSpecs(t *testing.T, h *host) {
 		h.remove(t, "bad-*.yaml")
 		h.await(t, "removal", onlyGood)
 	}
-	t.Logf("%d bad manifests refused with field and remedy, %d remedies accepted and programmed", len(cases), len(cases))
+	suite.Verdict(t, "%d bad manifests refused with field and remedy, %d remedies accepted and programmed", len(cases), len(cases))
 }
 
 func (c specCase) accepted(o overview) error {

@@ -125,7 +125,7 @@ func (n *node) stays(t *testing.T, when string) {
 	default:
 	}
 	n.goodServicesWork(t, when)
-	t.Logf("%s: everything stayed, looked %d times in %s", when, looks, hold(t))
+	suite.Verdict(t, "%s: everything stayed, looked %d times in %s", when, looks, hold(t))
 }
 
 // kernel is what the director's kernel has: services, addresses, listening sockets.

@@ -88,11 +88,11 @@ func mutations(t *testing.T, h *host, s server, p suite.Plan) {
 		h.await(t, "removal", onlyGood)
 		t.Logf("mutations %d to %d of %d, seed %d: judged", first, last, p.Last(), p.Seed)
 	}
-	t.Logf("%d mutations, %s: API server and truepacs run take the same %d and refuse the same %d; of those taken %d are programmed, %d name another director, %d have a refused service",
-		sum.all, p, sum.taken, sum.all-sum.taken, sum.programmed, sum.elsewhere, sum.refused)
 	if uint64(sum.all) != p.Count || sum.all == 0 || sum.taken < sum.all/20 || sum.taken > sum.all*19/20 || sum.programmed == 0 || sum.refused == 0 {
 		t.Errorf("%+v: the sample proves nothing", sum)
 	}
+	suite.Verdict(t, "%d mutations, %s: API server and truepacs run take the same %d and refuse the same %d; of those taken %d are programmed, %d name another director, %d have a refused service",
+		sum.all, p, sum.taken, sum.all-sum.taken, sum.programmed, sum.elsewhere, sum.refused)
 }
 
 // judge gives both a batch, waits for the director's verdicts and counts them.

@@ -179,5 +179,5 @@ func unfitting(t *testing.T, h *host) {
 	h.unharmed(t, "after the remedies")
 	h.remove(t, "bad-*.yaml")
 	h.await(t, "removal", onlyGood)
-	t.Logf("%d manifests that do not fit the host refused with field and remedy, the remedies accepted and programmed", len(placed))
+	suite.Verdict(t, "%d manifests that do not fit the host refused with field and remedy, the remedies accepted and programmed", len(placed))
 }

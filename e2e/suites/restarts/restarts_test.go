@@ -56,9 +56,7 @@ func TestKilledAgentCutsNothing(t *testing.T) {
 			traffic.Whole(t, fault.name)
 		}
 		traffic.Finish(t.Context(), t)
-		if !t.Failed() {
-			t.Logf("%d faults, %d connections and %d MiB on each path, none cut", len(faults), load.Connections, load.Bytes>>20)
-		}
+		suite.Verdict(t, "%d faults, %d connections and %d MiB on each path, none cut", len(faults), load.Connections, load.Bytes>>20)
 	})
 }
 
@@ -73,7 +71,7 @@ func (w *world) strike(t *testing.T, fault stateFault) {
 	w.AwaitWorking(t)
 	time.Sleep(2 * time.Second) // it goes on working: resync is part of the start
 	r := w.trace(t)
-	t.Logf("%s: strace of the start: %s", fault.name, r)
+	suite.Verdict(t, "%s: strace of the start: %s", fault.name, r)
 	if err := r.Enough(); err != nil {
 		t.Errorf("%s: %v", fault.name, err)
 	}
@@ -138,7 +136,7 @@ func (w *world) powerFailure(t *testing.T) {
 	suite.Must(t, w.StartAgent(t.Context(), w.Director))
 	for _, path := range paths.Both() {
 		w.awaitPath(t, path)
-		t.Logf("%s works %s after the start", path, time.Since(started).Round(time.Millisecond))
+		suite.Verdict(t, "%s works %s after the start", path, time.Since(started).Round(time.Millisecond))
 	}
 }
 

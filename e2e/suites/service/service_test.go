@@ -39,7 +39,7 @@ func TestServiceOfAPlainHost(t *testing.T) {
 	}
 	traffic.Finish(t.Context(), t)
 	w.powerFailure(t)
-	t.Logf("3 faults under %d connections and %d MiB on each path (seed %d), none cut; the service came back after a power failure",
+	suite.Verdict(t, "3 faults under %d connections and %d MiB on each path (seed %d), none cut; the service came back after a power failure",
 		load.Connections, load.Bytes>>20, load.Seed)
 }
 

@@ -1,4 +1,4 @@
-// Command peer is a server of the suite: peer NAME PORT... answers TCP and UDP of both families.
+// Command peer is a server of suites: peer NAME PORT... answers TCP and UDP of both families.
 package main
 
 import (
@@ -7,7 +7,7 @@ import (
 	"os"
 	"strconv"
 
-	"github.com/truepacs/balancer/e2e/suites/modes/talk"
+	"github.com/truepacs/balancer/e2e/talk"
 )
 
 func main() {
