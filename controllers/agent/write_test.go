@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"errors"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -114,14 +115,16 @@ func TestLeaseIsRenewedOnItsTickOnly(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		woken := make(chan struct{}, 1)
-		go func() {
+		var waking sync.WaitGroup
+		waking.Go(func() {
 			for ctx.Err() == nil {
 				notify(woken)
 				time.Sleep(100 * time.Millisecond)
 			}
-		}()
+		})
 		leases, writes := 0, 0
 		keepWriting(ctx, woken, func() { leases++ }, func() { writes++ })
+		waking.Wait()
 		if leases < 12 || leases > 13 {
 			t.Errorf("the Lease was renewed %d times in a minute, want every 5 s", leases)
 		}

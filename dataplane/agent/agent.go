@@ -236,7 +236,7 @@ func (a *Agent) apply(ctx context.Context, want *desired) Observed {
 // While it could not look, announcements go on as they are.
 func (a *Agent) announce(ctx context.Context, all []model.VirtualIP, held error) error {
 	refused, unknown := model.ItemErrors(held)
-	if unknown != nil {
+	if looked := unknown == nil; !looked {
 		return nil
 	}
 	holds := make([]model.VirtualIP, 0, len(all))

@@ -176,14 +176,14 @@ func (c *Claims) note(e *claim, owner net.HardwareAddr, err error) (free bool) {
 	e.free, e.owner, e.at = owner == nil, owner, time.Now()
 	e.asking = !e.free
 	c.mu.Unlock()
-	log := c.config.Log.WithValues("address", e.key.address, "interface", e.key.name)
+	logger := c.config.Log.WithValues("address", e.key.address, "interface", e.key.name)
 	switch {
 	case err != nil:
-		log.Error(err, "it could not be asked whether another host has a virtual IP; it is taken without")
+		logger.Error(err, "it could not be asked whether another host has a virtual IP; it is taken without")
 	case owner == nil && known:
-		log.Info("the virtual IP is free now", "had it", before)
+		logger.Info("the virtual IP is free now", "had it", before)
 	case owner != nil && owner.String() != before:
-		log.Info("another host has a virtual IP; it is not taken", "MAC", owner.String())
+		logger.Info("another host has a virtual IP; it is not taken", "MAC", owner.String())
 	}
 	c.config.Wake()
 	return owner == nil
