@@ -15,7 +15,7 @@ import (
 // the processor time of all of the program's processes is that of /proc, and no process was started
 // meanwhile. Then all servers are killed at once.
 func TestThousandServers(t *testing.T) {
-	servers, err := suite.Number("CHECKS_SERVERS", 1000)
+	servers, err := suite.Number("THOUSAND_SERVERS", 1000)
 	suite.Must(t, err)
 	w := newWorld(t, int(servers))
 	await(t, "all servers are up", func() (string, bool) {
@@ -43,21 +43,24 @@ func await(t *testing.T, what string, is func() (string, bool)) {
 func (w *world) measure(t *testing.T, span time.Duration) {
 	t.Helper()
 	processes := family(t, w.program.Process.Pid)
-	cpu, frames, began := ran(t, processes), w.wire.carried.Load(), time.Now()
+	before, frames, began := ran(t, processes), w.wire.carried.Load(), time.Now()
 	time.Sleep(span)
-	took := time.Since(began)
-	share := float64(ran(t, processes)-cpu) / float64(took)
+	took, after := time.Since(began), ran(t, processes)
+	user, system := float64(after.user-before.user)/float64(took), float64(after.system-before.system)/float64(took)
+	share := user + system
 	rate := float64(w.wire.carried.Load()-frames) / took.Seconds()
 	if now := family(t, w.program.Process.Pid); !slices.Equal(now, processes) {
 		t.Errorf("the program's processes were %v and are %v", processes, now)
 	}
 	up, _ := w.events.counts()
-	t.Logf("%d servers checked every second: %.1f %% of a core in %d processes, %.0f frames a second on the wire", up, 100*share, len(processes), rate)
+	suite.Verdict(t, "%d servers checked every second: %.1f %% of a core (%.1f in the kernel) in %d processes, %.0f frames a second on the wire, no process started",
+		up, 100*share, 100*system, len(processes), rate)
 	if least := 6 * float64(len(w.servers)); rate < least {
 		t.Errorf("%.0f frames a second are less than the %.0f that so many checks need", rate, least)
 	}
-	if share > 0.05 {
-		t.Errorf("%.1f %% of a core; want at most 5 %%", 100*share)
+	// What a core can do differs between machines: make bench-checks judges it, make test shows it.
+	if most, err := suite.Number("THOUSAND_PERCENT", 0); err != nil || most > 0 && share > float64(most)/100 {
+		t.Errorf("%.1f %% of a core, want at most %d %%; %v", 100*share, most, err)
 	}
 }
 
@@ -87,8 +90,11 @@ func tasks(t *testing.T, pid int) (ids []string) {
 	return ids
 }
 
+// processor is time that a processor spent.
+type processor struct{ user, system time.Duration }
+
 // ran is how long processes have had a processor (proc(5), fields utime and stime of stat).
-func ran(t *testing.T, pids []string) (sum time.Duration) {
+func ran(t *testing.T, pids []string) (sum processor) {
 	t.Helper()
 	const tick = time.Second / 100
 	for _, pid := range pids {
@@ -98,13 +104,14 @@ func ran(t *testing.T, pids []string) (sum time.Duration) {
 		var user, system int64
 		_, err = fmt.Sscan(fields[11]+" "+fields[12], &user, &system)
 		suite.Must(t, err)
-		sum += time.Duration(user+system) * tick
+		sum.user += time.Duration(user) * tick
+		sum.system += time.Duration(system) * tick
 	}
 	return sum
 }
 
-// kill ends all servers and asks of each that it was found down in time, after it had refused as many
-// connections as the threshold says.
+// kill ends all servers and asks of each that it was found down in time, after it had refused or
+// reset as many connections as the threshold says.
 func (w *world) kill(t *testing.T) {
 	t.Helper()
 	const most = threshold*period + 200*time.Millisecond
@@ -119,8 +126,8 @@ func (w *world) kill(t *testing.T) {
 		at := w.events.down[server]
 		times = append(times, at.Sub(killed))
 		// The log rounds to milliseconds; the wire sees a packet before the program does.
-		if n := w.wire.refusals(server, killed, at.Add(2*time.Millisecond)); n < threshold {
-			t.Errorf("%s was called down after it had refused %d connections", server, n)
+		if n := w.wire.resets(server, killed, at.Add(2*time.Millisecond)); n < threshold {
+			t.Errorf("%s was called down after it had refused or reset %d connections", server, n)
 		}
 	}
 	slices.Sort(times)
@@ -130,9 +137,9 @@ func (w *world) kill(t *testing.T) {
 			late++
 		}
 	}
-	t.Logf("%d servers killed: half found down after %s, the last after %s (period %s, threshold %d: at most %s)",
-		len(times), times[len(times)/2].Round(time.Millisecond), times[len(times)-1].Round(time.Millisecond), period, threshold, most)
 	if late > 0 {
 		t.Errorf("%d servers were found down later than that", late)
 	}
+	suite.Verdict(t, "%d servers killed: half found down after %s, the last after %s (period %s, threshold %d: at most %s)",
+		len(times), times[len(times)/2].Round(time.Millisecond), times[len(times)-1].Round(time.Millisecond), period, threshold, most)
 }

@@ -15,21 +15,21 @@ import (
 	"github.com/truepacs/balancer/dataplane/netif/netnstest"
 )
 
-// wire carries Ethernet frames between two hosts and notes when servers refused a connection.
+// wire carries Ethernet frames between two hosts and notes when servers refuse or reset connections.
 type wire struct {
 	ends    [2]int // descriptors of TAP devices
 	carried atomic.Int64
 	stop    atomic.Bool
 	done    sync.WaitGroup
 
-	mu      sync.Mutex
-	refused map[netip.Addr][]time.Time
+	mu    sync.Mutex
+	reset map[netip.Addr][]time.Time
 }
 
 // connect gives both hosts an interface wire0 at the ends of a wire, the first of them sends requests.
 func connect(t *testing.T, asking, answering *netnstest.Far) *wire {
 	t.Helper()
-	w := &wire{refused: map[netip.Addr][]time.Time{}}
+	w := &wire{reset: map[netip.Addr][]time.Time{}}
 	for i, host := range []*netnstest.Far{asking, answering} {
 		var err error
 		host.Do(func() { w.ends[i], err = openTap("wire0") })
@@ -85,8 +85,7 @@ func (w *wire) carry() {
 	}
 }
 
-// note looks whether a frame of a server refuses a connection (RFC 9293 section 3.5.2: RST with ACK
-// and without a window of its own).
+// note looks whether a frame of a server refuses or resets a connection (RFC 9293 section 3.5.2).
 func (w *wire) note(frame []byte) {
 	const ethernet, header, tcp, rst = 14, 20, 6, 4
 	if len(frame) < ethernet+header+20 || binary.BigEndian.Uint16(frame[12:]) != unix.ETH_P_IP || frame[ethernet+9] != tcp {
@@ -94,20 +93,20 @@ func (w *wire) note(frame []byte) {
 	}
 	packet := frame[ethernet:]
 	segment := packet[4*int(packet[0]&15):]
-	if len(segment) < 20 || segment[13]&rst == 0 || binary.BigEndian.Uint32(segment[4:]) != 0 {
+	if len(segment) < 20 || segment[13]&rst == 0 {
 		return
 	}
 	from := netip.AddrFrom4([4]byte(packet[12:16]))
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.refused[from] = append(w.refused[from], time.Now())
+	w.reset[from] = append(w.reset[from], time.Now())
 }
 
-// refusals is how often a server refused a connection between two times.
-func (w *wire) refusals(server netip.Addr, after, before time.Time) (n int) {
+// resets is how often a server refused or reset a connection between two times.
+func (w *wire) resets(server netip.Addr, after, before time.Time) (n int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for _, at := range w.refused[server] {
+	for _, at := range w.reset[server] {
 		if at.After(after) && at.Before(before) {
 			n++
 		}
