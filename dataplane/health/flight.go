@@ -18,8 +18,10 @@ type flight struct {
 	fd, generation int32
 	// echo is the conversation; nil: being connected is all that is asked.
 	echo *dicom.EchoRequestor
-	// done gets one value when the flight has ended.
+	// done gets one value when the flight has ended, unless it is part of a cruise then.
 	done chan struct{}
+	// cruise that it is part of, if any. Guarded by loop.mu.
+	cruise *cruise
 
 	mu        sync.Mutex
 	deadline  time.Time
@@ -40,6 +42,12 @@ func takeOff(at netip.AddrPort, echo *dicom.EchoRequestor, deadline time.Time) (
 		return nil, err
 	}
 	return &flight{fd: int32(fd), echo: echo, deadline: deadline, done: make(chan struct{}, 1)}, nil
+}
+
+// drop ends a flight that no loop knows.
+func (f *flight) drop() error {
+	unix.Close(int(f.fd))
+	return os.ErrClosed
 }
 
 // due is when the flight runs out of time.

@@ -17,6 +17,7 @@ import (
 type loop struct {
 	mu      sync.Mutex
 	flights map[int32]*flight // by descriptor
+	cruises cruises           // by what they wait for
 	last    int32             // generation given last
 	wakeAt  time.Time         // when the goroutine looks for expired flights; zero: never
 	epoll   *os.File          // nil until the first flight
@@ -53,19 +54,25 @@ func (l *loop) fly(f *flight) error {
 func (l *loop) register(f *flight) (syscall.RawConn, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.closed {
-		return nil, os.ErrClosed
-	}
-	if l.epoll == nil {
-		if err := l.start(); err != nil {
-			return nil, err
-		}
+	if err := l.ready(); err != nil {
+		return nil, err
 	}
 	l.last++
 	f.generation = l.last
 	l.flights[f.fd] = f
 	l.wakeBy(f.deadline)
 	return l.raw, nil
+}
+
+// ready makes the loop run. Call it with l.mu held.
+func (l *loop) ready() error {
+	if l.closed {
+		return os.ErrClosed
+	}
+	if l.epoll == nil {
+		return l.start()
+	}
+	return nil
 }
 
 // start makes the epoll instance, which the runtime's poller watches. Call it with l.mu held.
@@ -111,7 +118,9 @@ func (l *loop) run() {
 			l.advance(e)
 		}
 		if n < len(l.events) { // else answers may be waiting: on a busy host time is up for us, not for servers
-			l.expire(time.Now())
+			now := time.Now()
+			l.expire(now)
+			l.depart(now)
 		}
 		if n > 0 {
 			time.Sleep(together)
@@ -182,10 +191,12 @@ func (l *loop) cut(f *flight) {
 	}
 }
 
-// land forgets a flight that has ended and tells who waits for it.
+// land forgets a flight that has ended; its cruise goes on, or who waits for it is told.
 func (l *loop) land(f *flight) {
 	l.forget(f)
-	f.done <- struct{}{}
+	if !l.arrived(f) {
+		f.done <- struct{}{}
+	}
 }
 
 // forget closes a flight's socket. The number may be used again at once, so it is forgotten first.

@@ -86,8 +86,8 @@ func (m *Monitor) probe(ctx context.Context, p prober) Result {
 	if program, ok := p.(programProber); ok {
 		return program.run(ctx, m.cfg.RunProgram)
 	}
-	if flier, ok := p.(flier); ok && m.cfg.Dial == nil && !at.via.IsValid() {
-		return m.loop.probe(ctx, flier)
+	if f := flierOf(p); f != nil && m.cfg.Dial == nil {
+		return m.loop.probe(ctx, f)
 	}
 	limited, cancel := context.WithTimeout(ctx, at.timeout)
 	defer cancel()

@@ -11,6 +11,8 @@ import (
 type runner struct {
 	target  Target
 	probers []prober
+	// fliers are those probers that a loop can carry on; nil: another.
+	fliers []flier
 	// ctx ends when the target is removed or replaced, or the Monitor closed.
 	ctx  context.Context
 	stop context.CancelFunc
@@ -42,7 +44,8 @@ func newRunner(ctx context.Context, t Target, old *runner) *runner {
 		state = old.base.assumed()
 	}
 	for i, c := range t.Checks {
-		r.probers = append(r.probers, newProber(t.Address, c))
+		asking := newProber(t.Address, c)
+		r.probers, r.fliers = append(r.probers, asking), append(r.fliers, flierOf(asking))
 		p := progress{check: c, state: state, at: netip.AddrPortFrom(t.Address, c.Port)}
 		if inherit {
 			p, r.slots[i] = old.continued(c, p)
@@ -101,6 +104,14 @@ func (m *Monitor) run(r *runner) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
+		if first, ok := m.steady(r); ok {
+			e, ok := m.loop.cruise(r.ctx, pilotOf{m, r}, first)
+			if !ok {
+				return
+			}
+			m.record(r, e.leg.check, m.follow(r, e), e.start, time.Now())
+			continue
+		}
 		i, wait := m.next(r)
 		timer.Reset(wait)
 		select {
@@ -127,11 +138,16 @@ func (m *Monitor) next(r *runner) (int, time.Duration) {
 func (m *Monitor) record(r *runner, i int, results []Result, start, end time.Time) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if r.ctx.Err() != nil {
-		return
+	if r.ctx.Err() == nil {
+		m.take(r, i, results, start, end)
 	}
+}
+
+// take takes in results. Call it with m.mu held.
+func (m *Monitor) take(r *runner, i int, results []Result, start, end time.Time) {
 	p := &r.checks[i]
 	var delay time.Duration
+	news := !p.plain()
 	for _, result := range results {
 		delay = p.record(result)
 		if result.Grade == Pass {
@@ -149,7 +165,14 @@ func (m *Monitor) record(r *runner, i int, results []Result, start, end time.Tim
 		due = aligned(m.origin, due)
 	}
 	r.slots[i] = slot{due: due, deciding: deciding}
-	m.publish(r)
+	if news || !p.plain() {
+		m.publish(r)
+	}
+}
+
+// plain tells that the check is decided, passes and has nothing to add: another pass is no news.
+func (p *progress) plain() bool {
+	return p.state == State{Status: Healthy} && p.last.Grade == Pass && p.last.Reason == "" && p.check.Type != Agent
 }
 
 // publish brings a target's verdict up to date and tells whom it concerns. Call it with m.mu held.

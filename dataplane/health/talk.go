@@ -21,7 +21,15 @@ var (
 	_ flier = dicomProber{}
 )
 
-// fly makes one probe in the loop. If ctx ends, it is cut short.
+// flierOf returns a prober that the loop can carry on; nil: it cannot.
+func flierOf(p prober) flier {
+	if f, ok := p.(flier); ok && !f.where().via.IsValid() && f.where().invalid == nil {
+		return f
+	}
+	return nil
+}
+
+// probe makes one probe in the loop. If ctx ends, it is cut short.
 func (l *loop) probe(ctx context.Context, p flier) Result {
 	at := p.where()
 	f, err := takeOff(at.address, p.conversation(), time.Now().Add(at.timeout))
@@ -31,6 +39,11 @@ func (l *loop) probe(ctx context.Context, p flier) Result {
 	if err := l.fly(f); err != nil {
 		return at.dialResult(err)
 	}
+	return l.await(ctx, f, p)
+}
+
+// await waits for the end of a flight. If ctx ends, it is cut short.
+func (l *loop) await(ctx context.Context, f *flight, p flier) Result {
 	select {
 	case <-f.done:
 	case <-ctx.Done():

@@ -98,17 +98,17 @@ func decide(before Verdict, checks []progress) Verdict {
 
 // firstDown returns the first check that has decided that the target is down.
 func firstDown(checks []progress) (progress, bool) {
-	for _, c := range checks {
-		if c.state.Decided() && c.state.Status == Unhealthy {
-			return c, true
+	for i := range checks {
+		if s := checks[i].state; s.Decided() && s.Status == Unhealthy {
+			return checks[i], true
 		}
 	}
 	return progress{}, false
 }
 
 func every(checks []progress, is func(State) bool) bool {
-	for _, c := range checks {
-		if !is(c.state) {
+	for i := range checks {
+		if !is(checks[i].state) {
 			return false
 		}
 	}
