@@ -51,6 +51,8 @@ type Client struct {
 	store      store
 	generation uint64
 	refused    string
+	told       Status    // last
+	toldAt     time.Time // when it was sent in full
 }
 
 // NewClient makes a Client; Run starts it.
@@ -149,6 +151,9 @@ func (c *Client) apply(proxy model.Proxy) {
 }
 
 func (c *Client) report(ctx context.Context, w *wire) {
+	c.mu.Lock()
+	c.toldAt = time.Time{} // this agent knows nothing yet
+	c.mu.Unlock()
 	tick := time.NewTicker(c.cfg.ReportEvery)
 	defer tick.Stop()
 	for {
@@ -156,17 +161,43 @@ func (c *Client) report(ctx context.Context, w *wire) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-			if c.sendStatus(w) != nil {
+			if c.sendNews(w) != nil {
 				return
 			}
 		}
 	}
 }
 
+// sendStatus sends all of the status.
 func (c *Client) sendStatus(w *wire) error {
-	status := c.handler.Status()
+	status := c.status()
 	c.mu.Lock()
-	status.Generation, status.Refused = c.generation, c.refused
+	c.told, c.toldAt = status, time.Now()
 	c.mu.Unlock()
 	return w.send(message{Kind: kindStatus, Status: &status})
+}
+
+// inFull is how often, in reports, a status without news is sent in full all the same: an agent of an
+// older version knows no other.
+const inFull = 10
+
+// sendNews sends all of the status if something is new, else only that the proxy lives: a thousand
+// verdicts are much to write and to read each second.
+func (c *Client) sendNews(w *wire) error {
+	status := c.status()
+	c.mu.Lock()
+	news := status.differs(c.told) || time.Since(c.toldAt) > inFull*c.cfg.ReportEvery
+	c.mu.Unlock()
+	if news {
+		return c.sendStatus(w)
+	}
+	return w.send(message{Kind: kindAlive, Status: &Status{Connections: status.Connections}})
+}
+
+func (c *Client) status() Status {
+	status := c.handler.Status()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	status.Generation, status.Refused = c.generation, c.refused
+	return status
 }

@@ -20,6 +20,7 @@ const (
 	kindConfig  kind = "config"  // agent: the configuration to run
 	kindDrain   kind = "drain"   // agent: a newer proxy took over
 	kindStatus  kind = "status"  // proxy: what it runs and sees
+	kindAlive   kind = "alive"   // proxy: the same as in its last status but for Connections; agents of version 0.1 ignore it
 )
 
 // message is one frame. The member that belongs to Kind is set.

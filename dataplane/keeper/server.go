@@ -172,6 +172,8 @@ func (s *Server) take(p *peer, m message, sockets []*Socket) (news bool, err err
 		return true, s.greet(p, m.Hello)
 	case kindStatus:
 		return s.note(p, m.Status)
+	case kindAlive:
+		return false, s.noteAlive(p, m.Status)
 	}
 	return false, nil // sockets, or a kind of a later version
 }
@@ -200,10 +202,25 @@ func (s *Server) note(p *peer, status *Status) (news bool, err error) {
 	}
 	news = !p.reported || status.differs(p.status)
 	p.status, p.reported = *status, true
+	s.follow(p)
+	return news, nil
+}
+
+// noteAlive keeps the numbers of a proxy whose report is as before otherwise.
+func (s *Server) noteAlive(p *peer, status *Status) error {
+	if status == nil {
+		return errors.New("proxy sent an empty sign of life")
+	}
+	p.status.Connections = status.Connections
+	s.follow(p)
+	return nil
+}
+
+// follow drains the others if p is the proxy that should serve.
+func (s *Server) follow(p *peer) {
 	if p == s.current() && s.runsDesired(p) {
 		s.drainOthers(p)
 	}
-	return news, nil
 }
 
 func (s *Server) runsDesired(p *peer) bool {
