@@ -1,6 +1,7 @@
 package checks
 
 import (
+	"bytes"
 	"encoding/binary"
 	"net/netip"
 	"os"
@@ -22,7 +23,10 @@ type wire struct {
 	stop    atomic.Bool
 	done    sync.WaitGroup
 
-	mu    sync.Mutex
+	mu sync.Mutex
+	// said is what the first connection to dicomPort was used to say, piece by piece, and from which port.
+	said  [][]byte
+	from  uint16
 	reset map[netip.Addr][]time.Time
 }
 
@@ -72,9 +76,7 @@ func (w *wire) carry() {
 			if err != nil {
 				continue
 			}
-			if i == 1 {
-				w.note(frame[:n])
-			}
+			w.note(frame[:n], i == 1)
 			for !w.stop.Load() {
 				if _, err := unix.Write(w.ends[1-i], frame[:n]); err != unix.EAGAIN {
 					break
@@ -85,21 +87,25 @@ func (w *wire) carry() {
 	}
 }
 
-// note looks whether a frame of a server refuses or resets a connection (RFC 9293 section 3.5.2).
-func (w *wire) note(frame []byte) {
+// note looks what a frame says: whether a server refuses or resets a connection (RFC 9293 section 3.5.2),
+// or what is asked of the first DICOM server.
+func (w *wire) note(frame []byte, ofServer bool) {
 	const ethernet, header, tcp, rst = 14, 20, 6, 4
 	if len(frame) < ethernet+header+20 || binary.BigEndian.Uint16(frame[12:]) != unix.ETH_P_IP || frame[ethernet+9] != tcp {
 		return
 	}
-	packet := frame[ethernet:]
+	packet := frame[ethernet : ethernet+int(binary.BigEndian.Uint16(frame[ethernet+2:]))]
 	segment := packet[4*int(packet[0]&15):]
-	if len(segment) < 20 || segment[13]&rst == 0 {
-		return
-	}
-	from := netip.AddrFrom4([4]byte(packet[12:16]))
+	payload := segment[4*int(segment[12]>>4):]
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.reset[from] = append(w.reset[from], time.Now())
+	switch from := binary.BigEndian.Uint16(segment); {
+	case ofServer && segment[13]&rst != 0:
+		server := netip.AddrFrom4([4]byte(packet[12:16]))
+		w.reset[server] = append(w.reset[server], time.Now())
+	case !ofServer && len(payload) > 0 && binary.BigEndian.Uint16(segment[2:]) == dicomPort && (w.from == 0 || w.from == from):
+		w.from, w.said = from, append(w.said, bytes.Clone(payload))
+	}
 }
 
 // resets is how often a server refused or reset a connection between two times.

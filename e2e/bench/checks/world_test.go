@@ -29,12 +29,13 @@ const (
 
 // world is a director and a thousand servers beyond a wire.
 type world struct {
-	wire    *wire
-	program *exec.Cmd
-	events  *events
-	servers []netip.Addr
-	// end ends all servers.
-	end func()
+	wire     *wire
+	director *netnstest.Far
+	program  *exec.Cmd
+	events   *events
+	servers  []netip.Addr
+	// end ends all servers, stop the program.
+	end, stop func()
 }
 
 // address is that of a pool's server.
@@ -46,7 +47,7 @@ func address(pool, n int) netip.Addr {
 func newWorld(t *testing.T, servers int) *world {
 	t.Helper()
 	director, far := netnstest.NewFar(t), netnstest.NewFar(t)
-	w := &world{wire: connect(t, director, far)}
+	w := &world{wire: connect(t, director, far), director: director}
 	director.Run(t, "sh", "-ec", "ip address add 10.9.0.1/24 dev wire0; ip link set wire0 up; ip route add 10.200.0.0/16 via 10.9.0.2")
 	far.Run(t, "sh", "-ec", "ip address add 10.9.0.2/24 dev wire0; ip link set wire0 up; ip route add local 10.200.0.0/16 dev lo")
 	w.end = serve(t, far)
@@ -84,7 +85,10 @@ func serve(t *testing.T, far *netnstest.Far) (end func()) {
 	return end
 }
 
-func port(pool int) int { return 11100 + pool }
+// dicomPort is that of the first pool.
+const dicomPort = 11100
+
+func port(pool int) int { return dicomPort + pool }
 
 // storescp starts a DICOM server; the function that it returns kills it.
 func storescp(t *testing.T, far *netnstest.Far, port int) func() {
@@ -152,7 +156,7 @@ func (w *world) start(t *testing.T, director *netnstest.Far, manifest string) {
 			w.events.take(lines.Bytes())
 		}
 	}()
-	t.Cleanup(func() {
+	w.stop = sync.OnceFunc(func() {
 		for _, pid := range family(t, w.program.Process.Pid) { // the proxy outlives the agent, as it should
 			if n, err := strconv.Atoi(pid); err == nil {
 				_ = syscall.Kill(n, syscall.SIGKILL)
@@ -160,6 +164,9 @@ func (w *world) start(t *testing.T, director *netnstest.Far, manifest string) {
 		}
 		<-read
 		_ = w.program.Wait()
+	})
+	t.Cleanup(func() {
+		w.stop()
 		if t.Failed() {
 			t.Logf("the program's last words:\n%s", strings.Join(w.events.last, "\n"))
 		}
