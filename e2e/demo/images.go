@@ -58,7 +58,8 @@ func (i *images) record(ctx context.Context, s *site.Site) error {
 		i.atServers = append(i.atServers, capture)
 	}
 	var err error
-	i.atDirector, err = s.Director.Capture(ctx, "eth0", filter)
+	// The director itself knocks at servers and is answered: no replies to modalities.
+	i.atDirector, err = s.Director.Capture(ctx, "eth0", filter+" and not dst host "+site.DirectorAddress)
 	return err
 }
 
