@@ -32,7 +32,7 @@ type loop struct {
 
 // together is how long the loop waits for further events before it takes them all in: being woken
 // costs more than what there is to do. It is added to an answer's time up to four times.
-const together = 5 * time.Millisecond
+const together = 10 * time.Millisecond
 
 // fly sends f on its way; it ends by a value on f.done. An error is of this host.
 func (l *loop) fly(f *flight) error {
