@@ -133,7 +133,6 @@ func (e *Engine) SetHealth(pool, server string, healthy bool) {
 		return
 	}
 	e.state.pools[pool].refresh()
-	e.cfg.Log.Info("server verdict changed", "pool", pool, "server", server, "healthy", healthy)
 }
 
 // Drain stops accepting for good and returns when the last connection has ended, or with an error

@@ -18,6 +18,4 @@
 //
 // The package may import dataplane/model, dataplane/plan and dataplane/netif (addresses and
 // their markers).
-//
-// Where no address may be added to a server at all, dataplane/realserver/redirect prepares it.
 package realserver

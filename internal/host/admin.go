@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 
 	"github.com/truepacs/balancer/internal/inspect"
 )
@@ -73,6 +74,9 @@ func ask(ctx context.Context, runDir, method, path string) ([]byte, error) {
 	}
 	answer, err := client.Do(request)
 	if err != nil {
+		if ctx.Err() != nil || errors.Is(err, os.ErrDeadlineExceeded) {
+			return nil, fmt.Errorf("truepacs run of this host has not answered in time; it may be busy, ask again in a few seconds: %w", err)
+		}
 		return nil, fmt.Errorf("%w (start it with truepacs run -f FOLDER --node NAME, and call this as root): %w", ErrNotRunning, err)
 	}
 	defer answer.Body.Close()

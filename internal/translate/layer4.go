@@ -78,7 +78,7 @@ func (s *service) returnPath() string {
 		}
 	}
 	return "mode L4NAT (service " + s.spec.Name + ") needs replies to come back through the director: give the servers an address of the director as default gateway, " +
-		"best a virtual IP with role: Gateway, which a second director could take over; clients on the servers' own network get no answer, for them use L4SNAT"
+		"best a virtual IP with role: Gateway; clients on the servers' own network get no answer, for them use L4SNAT"
 }
 
 // addressesOf are the distinct addresses of a service, ascending: IPv4 first.

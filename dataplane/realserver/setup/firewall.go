@@ -10,8 +10,8 @@ import (
 	"github.com/google/nftables/expr"
 )
 
-// Tables of nftables that do something for virtual addresses: the script's, and those of the agent
-// (dataplane/nft, dataplane/realserver/redirect).
+// Tables of nftables that do something for virtual addresses: the script's, and that of the agent
+// (dataplane/nft).
 const (
 	tableScript = "truepacs_realserver"
 	tableAgent  = "truepacs"
