@@ -15,7 +15,7 @@ const (
 	defaultFastPeriodMillis  = 500
 	defaultTimeoutSeconds    = 3
 	defaultHealthyThreshold  = 2
-	defaultUnhealthyTreshold = 3
+	defaultUnhealthyThreshold = 3
 	defaultCallingAETitle    = "TPBALANCER"
 	// agentThreshold: an agent's word counts at once.
 	agentThreshold = 1
@@ -76,7 +76,7 @@ func opens(doors []Endpoint, addr netip.Addr, port uint16) bool {
 
 func checkOf(h *v1alpha1.HealthCheck, port uint16) model.Check {
 	timeout, period := timing(h)
-	rise, fall := int32(defaultHealthyThreshold), int32(defaultUnhealthyTreshold)
+	rise, fall := int32(defaultHealthyThreshold), int32(defaultUnhealthyThreshold)
 	if h.Type == v1alpha1.HealthCheckAgent {
 		rise, fall = agentThreshold, agentThreshold
 	}

@@ -33,7 +33,7 @@ func TestManifestRemovedWhileTheAgentWasDown(t *testing.T) {
 		w.awaitProgrammed(t, "both balancers are there", func(now string) bool {
 			return strings.Count(now, "-A -f") > strings.Count(alone, "-A -f") && strings.Contains(now, removedVIP+":7107")
 		})
-		traffic := w.Start(t, paths.Load{Connections: 20, Bytes: 200 << 20, Rate: 2 << 20, Seed: p.SeedOf(n)})
+		traffic := w.Start(t, paths.Load{Connections: 20, Bytes: 60 << 20, Rate: 2 << 20, Seed: p.SeedOf(n)})
 		both := programmed(t, w)
 		w.killAgent(t)
 		suite.Must(t, w.RemoveManifest(t.Context(), "removed.yaml"))
