@@ -2,6 +2,7 @@ package keeper
 
 import (
 	"context"
+	"net"
 	"path/filepath"
 	"sync/atomic"
 	"testing"
@@ -66,4 +67,47 @@ func TestReportsWithoutNewsWakeNobody(t *testing.T) {
 	stop()
 	stop = func() {}
 	eventually(t, "the agent is told that the proxy left", func() bool { return woken.Load() == before+2 })
+}
+
+// TestOlderAgentsHearTheStatusInFull reads as an agent does that knows no signs of life: a status comes
+// first, and again within a few reports though nothing is new. The rest are signs of life with the numbers.
+func TestOlderAgentsHearTheStatusInFull(t *testing.T) {
+	defer goleak.VerifyNone(t)
+	path := filepath.Join(t.TempDir(), "keeper.sock")
+	listener, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	client := NewClient(ClientConfig{Log: logr.Discard(), Path: path, ProxyVersion: "x", ReportEvery: 2 * time.Millisecond}, &chattyProxy{})
+	proxy := start(client.Run)
+	defer proxy.stop()
+	conn, err := listener.AcceptUnix()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	agent := &wire{conn: conn}
+	full, alive, last := 0, 0, int64(0)
+	for n := range 100 {
+		m, _, err := agent.receive()
+		if err != nil {
+			t.Fatal(err)
+		}
+		switch {
+		case n == 0 && m.Kind == kindHello:
+		case m.Kind == kindStatus && len(m.Status.Verdicts) == 1:
+			full++
+		case n > 1 && m.Kind == kindAlive && len(m.Status.Verdicts) == 0 && m.Status.Connections > last:
+			alive++
+		default:
+			t.Fatalf("message %d is %q: %+v", n, m.Kind, m.Status)
+		}
+		if m.Status != nil {
+			last = m.Status.Connections
+		}
+	}
+	if full < 3 || alive < full {
+		t.Errorf("of 100 messages %d were a status in full and %d signs of life", full, alive)
+	}
 }
