@@ -21,6 +21,7 @@ const virtualIP = "192.0.2.100"
 // TestDirectRouting has a director in a machine and two real servers in namespaces, all made by
 // the drivers, and a client that uses them.
 func TestDirectRouting(t *testing.T) {
+	t.Parallel()
 	program := buildTest(t, programs["inside"])
 	l := newLab(t)
 	lan, err := l.Network("lan")

@@ -24,6 +24,7 @@ var programs = map[string]string{
 
 // TestDriversOnDebiansKernel runs the contracts in one machine.
 func TestDriversOnDebiansKernel(t *testing.T) {
+	t.Parallel()
 	files := map[string]string{}
 	for name, folder := range programs {
 		files["/test/"+name] = buildTest(t, folder)

@@ -24,6 +24,7 @@ const virtualIP6 = "2001:db8:1::100"
 // side on a kernel with IPVS: the table of dataplane/nft is what tells them apart. IPVS itself is
 // programmed by ipvsadm, so that nothing else of the product can hide a fault.
 func TestWaysOfForwardingOnOneDirector(t *testing.T) {
+	t.Parallel()
 	program := buildTest(t, programs["inside"])
 	l := newLab(t)
 	outside, inside := network(t, l, "outside"), network(t, l, "inside")

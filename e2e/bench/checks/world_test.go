@@ -22,7 +22,7 @@ import (
 )
 
 const (
-	pools, perPool = 16, 63
+	pools, perPool = 63, 16
 	threshold      = 3
 	period         = time.Second
 )

@@ -89,7 +89,8 @@ type world struct {
 	director, server host
 	client           *lab.Namespace
 	printed          site.Printed
-	scanned          bool // the director was
+	scanned          bool     // the director was
+	ports            []uint16 // that scans ask
 }
 
 // host is a host whose MAC addresses are known.

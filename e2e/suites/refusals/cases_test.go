@@ -79,13 +79,26 @@ func (c specCase) refused(o overview) error {
 	return fmt.Errorf("%s (%s): no message names %q and says %q: %q", c.file, c.title, c.Field, c.Says, texts)
 }
 
-// badSpecs writes bad manifests, batch by batch, and then their remedies.
-func badSpecs(t *testing.T, h *host) {
+// badSpecs are all bad specs, and as many batches of them as the environment says, which the seed chooses.
+func badSpecs(t *testing.T, p suite.Plan) (all []specCase, chosen [][]specCase) {
+	t.Helper()
 	cases := specCases()
+	parts := slices.Collect(slices.Chunk(cases, batch))
+	n, err := suite.Number("REFUSALS_BATCHES", 2)
+	suite.Must(t, err)
+	for i := range min(n, uint64(len(parts))) {
+		chosen = append(chosen, parts[(p.Seed+i)%uint64(len(parts))])
+	}
+	return cases, chosen
+}
+
+// refuse writes bad manifests, batch by batch, and then their remedies.
+func refuse(t *testing.T, h *host, all []specCase, chosen [][]specCase, seed uint64) {
+	cases := slices.Concat(chosen...)
 	if len(cases) < 40 {
 		t.Fatalf("%d cases, the sample is too small", len(cases))
 	}
-	for part := range slices.Chunk(cases, batch) {
+	for _, part := range chosen {
 		for _, c := range part {
 			h.put(t, c.file, manifest(t, c.bad(t)))
 		}
@@ -102,7 +115,7 @@ func badSpecs(t *testing.T, h *host) {
 		h.remove(t, "bad-*.yaml")
 		h.await(t, "removal", onlyGood)
 	}
-	suite.Verdict(t, "%d bad manifests refused with field and remedy, %d remedies accepted and programmed", len(cases), len(cases))
+	suite.Verdict(t, "%d of %d bad manifests, chosen by seed %d, refused with field and remedy, %d remedies accepted and programmed", len(cases), len(all), seed, len(cases))
 }
 
 func (c specCase) accepted(o overview) error {

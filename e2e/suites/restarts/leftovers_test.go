@@ -31,7 +31,7 @@ func TestManifestRemovedWhileTheAgentWasDown(t *testing.T) {
 		alone := programmed(t, w)
 		suite.Must(t, w.PutManifest(t.Context(), "removed.yaml", removed()))
 		w.awaitProgrammed(t, "both balancers are there", func(now string) bool {
-			return strings.Count(now, "-A -f") > strings.Count(alone, "-A -f") && strings.Contains(now, removedVIP+":7107")
+			return strings.Count(now, "-A -f") > strings.Count(alone, "-A -f") && strings.Contains(now, removedVIP+":7107") && strings.Contains(now, "inet "+removedVIP+"/")
 		})
 		traffic := w.Start(t, paths.Load{Connections: 20, Bytes: 60 << 20, Rate: 2 << 20, Seed: p.SeedOf(n)})
 		both := programmed(t, w)
