@@ -1,11 +1,9 @@
 package health
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"sync"
-	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -19,9 +17,11 @@ type loop struct {
 	flights map[int32]*flight // by descriptor
 	cruises cruises           // by what they wait for
 	last    int32             // generation given last
-	wakeAt  time.Time         // when the goroutine looks for expired flights; zero: never
-	epoll   *os.File          // nil until the first flight
-	raw     syscall.RawConn
+	wakeAt  time.Time         // when the goroutine looks for what is due; zero: never
+	epoll   int               // descriptor, of use while running
+	running bool
+	resting bool          // the goroutine sleeps until wakeAt, for nothing is in the air
+	kick    chan struct{} // ends its sleep
 	closed  bool
 	wg      sync.WaitGroup
 
@@ -30,20 +30,19 @@ type loop struct {
 	buffer [4096]byte
 }
 
-// together is how long the loop waits for further events before it takes them all in: being woken
-// costs more than what there is to do. It is added to an answer's time up to four times.
+// together is how often the loop looks for events while flights are in the air. Being woken by each event
+// costs more than what there is to do about it: with the runtime's poller, checks took twice the processor
+// time. It is added to an answer's time up to four times.
 const together = 10 * time.Millisecond
 
 // fly sends f on its way; it ends by a value on f.done. An error is of this host.
 func (l *loop) fly(f *flight) error {
-	epoll, err := l.register(f)
-	if err != nil {
+	if err := l.register(f); err != nil {
 		return err
 	}
 	// Edge-triggered: one registration serves connecting, reading and writing (epoll(7)).
 	event := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLOUT | unix.EPOLLRDHUP | unix.EPOLLET&(1<<32-1), Fd: f.fd, Pad: f.generation}
-	outer := epoll.Control(func(fd uintptr) { err = unix.EpollCtl(int(fd), unix.EPOLL_CTL_ADD, int(f.fd), &event) })
-	if err = errors.Join(outer, err); err != nil {
+	if err := unix.EpollCtl(l.epoll, unix.EPOLL_CTL_ADD, int(f.fd), &event); err != nil {
 		l.forget(f)
 		return fmt.Errorf("epoll: %w: %w", unix.ENOBUFS, err)
 	}
@@ -51,17 +50,18 @@ func (l *loop) fly(f *flight) error {
 }
 
 // register makes f known, and the loop run.
-func (l *loop) register(f *flight) (syscall.RawConn, error) {
+func (l *loop) register(f *flight) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if err := l.ready(); err != nil {
-		return nil, err
+		return err
 	}
 	l.last++
 	f.generation = l.last
 	l.flights[f.fd] = f
 	l.wakeBy(f.deadline)
-	return l.raw, nil
+	l.rouse()
+	return nil
 }
 
 // ready makes the loop run. Call it with l.mu held.
@@ -69,51 +69,41 @@ func (l *loop) ready() error {
 	if l.closed {
 		return os.ErrClosed
 	}
-	if l.epoll == nil {
-		return l.start()
+	if l.running {
+		return nil
 	}
-	return nil
-}
-
-// start makes the epoll instance, which the runtime's poller watches. Call it with l.mu held.
-func (l *loop) start() error {
 	fd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err != nil {
 		return os.NewSyscallError("epoll_create", err)
 	}
-	if err := unix.SetNonblock(fd, true); err != nil { // makes NewFile use the poller
-		unix.Close(fd)
-		return os.NewSyscallError("fcntl", err)
-	}
-	l.epoll = os.NewFile(uintptr(fd), "epoll")
-	if l.raw, err = l.epoll.SyscallConn(); err != nil {
-		return errors.Join(err, l.epoll.Close())
-	}
-	l.flights = map[int32]*flight{}
+	l.epoll, l.running = fd, true
+	l.flights, l.kick = map[int32]*flight{}, make(chan struct{}, 1)
 	l.wg.Go(l.run)
 	return nil
 }
 
-// wakeBy lets the goroutine wake up at t at the latest. Call it with l.mu held.
+// wakeBy lets the goroutine look for what is due at t at the latest. Call it with l.mu held.
 func (l *loop) wakeBy(t time.Time) {
 	if l.wakeAt.IsZero() || t.Before(l.wakeAt) {
 		l.wakeAt = t
-		_ = l.epoll.SetReadDeadline(t)
+		l.rouse()
+	}
+}
+
+// rouse ends the rest of the goroutine. Call it with l.mu held.
+func (l *loop) rouse() {
+	if l.resting {
+		l.resting = false
+		l.kick <- struct{}{}
 	}
 }
 
 // run takes in events until the loop is closed.
 func (l *loop) run() {
-	n := 0
-	take := func(fd uintptr) bool {
-		n, _ = unix.EpollWait(int(fd), l.events[:], 0)
-		return n > 0
-	}
-	for {
-		n = 0
-		if err := l.raw.Read(take); err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
-			return // closed
-		}
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for l.wait(timer) {
+		n, _ := unix.EpollWait(l.epoll, l.events[:], 0)
 		for _, e := range l.events[:max(n, 0)] {
 			l.advance(e)
 		}
@@ -122,10 +112,37 @@ func (l *loop) run() {
 			l.expire(now)
 			l.depart(now)
 		}
-		if n > 0 {
-			time.Sleep(together)
+	}
+}
+
+// wait sleeps until there may be something to do; false: the loop is closed.
+func (l *loop) wait(timer *time.Timer) bool {
+	l.mu.Lock()
+	pause, closed := together, l.closed
+	if len(l.flights) == 0 {
+		l.resting = !closed
+		pause = time.Hour
+		if !l.wakeAt.IsZero() {
+			pause = time.Until(l.wakeAt)
 		}
 	}
+	l.mu.Unlock()
+	if closed {
+		return false
+	}
+	timer.Reset(pause)
+	select {
+	case <-timer.C:
+	case <-l.kick:
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.resting = false
+	select { // one that came beside the timer
+	case <-l.kick:
+	default:
+	}
+	return !l.closed
 }
 
 // advance carries on the flight that an event is about.
@@ -180,7 +197,6 @@ func (l *loop) expired(now time.Time) []*flight {
 		}
 	}
 	l.wakeAt = next
-	_ = l.epoll.SetReadDeadline(next)
 	return due
 }
 
@@ -213,9 +229,10 @@ func (l *loop) forget(f *flight) {
 func (l *loop) close() {
 	l.mu.Lock()
 	l.closed = true
-	if l.epoll != nil {
-		_ = l.epoll.Close()
-	}
+	l.rouse()
 	l.mu.Unlock()
 	l.wg.Wait()
+	if l.running {
+		unix.Close(l.epoll)
+	}
 }
