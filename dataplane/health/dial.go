@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/truepacs/balancer/dataplane/nonblock"
 )
 
 // begin starts a TCP connection without what net.Dialer adds for each one: a goroutine that watches
@@ -18,23 +20,23 @@ func begin(at netip.AddrPort) (fd int, ready bool, err error) {
 	if at.Addr().Is4() {
 		family = unix.AF_INET
 	}
-	fd, err = unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	fd, err = nonblock.Stream(family)
 	if err != nil {
 		return -1, false, os.NewSyscallError("socket", err)
 	}
 	// The acknowledgement that ends the handshake waits for what is said first (tcp(7)): a packet less,
 	// and a probe that only connects resets the connection before the server's program hears of it.
-	_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_QUICKACK, 0)
-	if ready, err = advance(fd, sockaddr(at)); err != nil {
-		unix.Close(fd)
+	_ = nonblock.SetInt(fd, unix.IPPROTO_TCP, unix.TCP_QUICKACK, 0)
+	if ready, err = advance(fd, at); err != nil {
+		_ = nonblock.Close(fd)
 		return -1, false, os.NewSyscallError("connect", err)
 	}
 	return fd, ready, nil
 }
 
 // advance starts a connection, or asks how far it has come (connect(2), EALREADY and EISCONN).
-func advance(fd int, to unix.Sockaddr) (ready bool, err error) {
-	switch err := unix.Connect(fd, to); err {
+func advance(fd int, to netip.AddrPort) (ready bool, err error) {
+	switch err := nonblock.Connect(fd, to); err {
 	case nil, unix.EISCONN:
 		return true, nil
 	case unix.EINPROGRESS, unix.EALREADY, unix.EINTR:
@@ -42,13 +44,6 @@ func advance(fd int, to unix.Sockaddr) (ready bool, err error) {
 	default:
 		return false, err
 	}
-}
-
-func sockaddr(at netip.AddrPort) unix.Sockaddr {
-	if at.Addr().Is4() {
-		return &unix.SockaddrInet4{Port: int(at.Port()), Addr: at.Addr().As4()}
-	}
-	return &unix.SockaddrInet6{Port: int(at.Port()), Addr: at.Addr().As16()}
 }
 
 // socketConn is a TCP connection on a file of the runtime's poller.
@@ -87,9 +82,8 @@ func await(ctx context.Context, fd int, ready bool, at netip.AddrPort) (net.Conn
 	defer stop()
 	raw, err := conn.SyscallConn()
 	if err == nil {
-		to := sockaddr(at)
 		waitErr := raw.Write(func(fd uintptr) bool {
-			ready, err = advance(int(fd), to)
+			ready, err = advance(int(fd), at)
 			return ready || err != nil
 		})
 		if err == nil {
@@ -101,10 +95,4 @@ func await(ctx context.Context, fd int, ready bool, at netip.AddrPort) (net.Conn
 		return nil, os.NewSyscallError("connect", err)
 	}
 	return conn, nil
-}
-
-// reset makes close send RST (SO_LINGER 0, socket(7)), so that a probe which only connects leaves no
-// socket in TIME_WAIT behind.
-func reset(fd int) {
-	_ = unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
 }

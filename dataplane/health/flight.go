@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/truepacs/balancer/dataplane/dicom"
+	"github.com/truepacs/balancer/dataplane/nonblock"
 )
 
 // flight is one probe on a plain socket, carried on by a loop.
@@ -46,7 +47,7 @@ func takeOff(at netip.AddrPort, echo *dicom.EchoRequestor, deadline time.Time) (
 
 // drop ends a flight that no loop knows.
 func (f *flight) drop() error {
-	unix.Close(int(f.fd))
+	_ = nonblock.Close(int(f.fd))
 	return os.ErrClosed
 }
 
@@ -87,7 +88,7 @@ func (f *flight) arrive(events uint32) bool {
 	}
 	f.connected = events&unix.EPOLLOUT != 0
 	if f.connected && f.echo == nil {
-		reset(int(f.fd))
+		_ = nonblock.SetReset(int(f.fd))
 		f.over = true
 	}
 	return f.connected && !f.over
@@ -100,7 +101,7 @@ func (f *flight) send() {
 		f.unsent = append(f.unsent, out...)
 	}
 	for len(f.unsent) > 0 {
-		n, err := unix.Write(int(f.fd), f.unsent)
+		n, err := nonblock.Write(int(f.fd), f.unsent)
 		if err != nil && err != unix.EINTR {
 			return
 		}
@@ -113,7 +114,7 @@ func (f *flight) send() {
 // unless the end of the connection is still to be read.
 func (f *flight) receive(buffer []byte, toTheEnd bool) {
 	for !f.over {
-		n, err := unix.Read(int(f.fd), buffer)
+		n, err := nonblock.Read(int(f.fd), buffer)
 		switch {
 		case err == unix.EINTR:
 			continue

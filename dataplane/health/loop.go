@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/truepacs/balancer/dataplane/nonblock"
 )
 
 // loop carries on conversations on plain sockets, all in one goroutine. A goroutine, a timer and a
@@ -41,8 +43,8 @@ func (l *loop) fly(f *flight) error {
 		return err
 	}
 	// Edge-triggered: one registration serves connecting, reading and writing (epoll(7)).
-	event := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLOUT | unix.EPOLLRDHUP | unix.EPOLLET&(1<<32-1), Fd: f.fd, Pad: f.generation}
-	if err := unix.EpollCtl(l.epoll, unix.EPOLL_CTL_ADD, int(f.fd), &event); err != nil {
+	const events = unix.EPOLLIN | unix.EPOLLOUT | unix.EPOLLRDHUP | unix.EPOLLET&(1<<32-1)
+	if err := nonblock.Watch(l.epoll, int(f.fd), events, f.generation); err != nil {
 		l.forget(f)
 		return fmt.Errorf("epoll: %w: %w", unix.ENOBUFS, err)
 	}
@@ -103,7 +105,7 @@ func (l *loop) run() {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for l.wait(timer) {
-		n, _ := unix.EpollWait(l.epoll, l.events[:], 0)
+		n, _ := nonblock.Events(l.epoll, l.events[:])
 		for _, e := range l.events[:max(n, 0)] {
 			l.advance(e)
 		}
@@ -222,7 +224,7 @@ func (l *loop) forget(f *flight) {
 		delete(l.flights, f.fd)
 	}
 	l.mu.Unlock()
-	unix.Close(int(f.fd))
+	_ = nonblock.Close(int(f.fd))
 }
 
 // close ends the goroutine. Flights must have landed.
