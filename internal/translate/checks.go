@@ -11,12 +11,12 @@ import (
 
 // Defaults of health checks, as the API documents them.
 const (
-	defaultPeriodSeconds     = 2
-	defaultFastPeriodMillis  = 500
-	defaultTimeoutSeconds    = 3
-	defaultHealthyThreshold  = 2
+	defaultPeriodSeconds      = 2
+	defaultFastPeriodMillis   = 500
+	defaultTimeoutSeconds     = 3
+	defaultHealthyThreshold   = 2
 	defaultUnhealthyThreshold = 3
-	defaultCallingAETitle    = "TPBALANCER"
+	defaultCallingAETitle     = "TPBALANCER"
 	// agentThreshold: an agent's word counts at once.
 	agentThreshold = 1
 )
