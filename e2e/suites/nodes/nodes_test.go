@@ -201,7 +201,7 @@ func repeats(t *testing.T, c net.Conn) {
 // givenBack waits until the server's node is as it was.
 func (w *world) givenBack(t *testing.T, ctx context.Context, before string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
 	defer cancel()
 	suite.Must(t, site.Until(ctx, "the node is as it was", func() error {
 		if now := w.state(t, ctx); now != before {
