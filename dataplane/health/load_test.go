@@ -2,7 +2,6 @@ package health
 
 import (
 	"bufio"
-	"bytes"
 	"fmt"
 	"io"
 	"net"
@@ -11,12 +10,12 @@ import (
 	"os"
 	"os/exec"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/truepacs/balancer/dataplane/dicom"
+	"github.com/truepacs/balancer/dataplane/testutil/printed"
 	"go.uber.org/goleak"
 )
 
@@ -115,24 +114,9 @@ func startServer(tb testing.TB) (*exec.Cmd, []netip.AddrPort) {
 }
 
 // lines collects what a process prints.
-type lines struct {
-	mu     sync.Mutex
-	buffer bytes.Buffer
-}
+type lines struct{ printed.Text }
 
-func (l *lines) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buffer.Write(p)
-}
-
-func (l *lines) text() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buffer.String()
-}
-
-func (l *lines) all() []string { return strings.Fields(l.text()) }
+func (l *lines) all() []string { return strings.Fields(l.String()) }
 
 // await waits until what was printed is as it should be.
 func (l *lines) await(tb testing.TB, is func(all []string) bool) {
@@ -143,7 +127,7 @@ func (l *lines) await(tb testing.TB, is func(all []string) bool) {
 		}
 		time.Sleep(100 * time.Millisecond)
 	}
-	tb.Fatalf("the process printed:\n%s", l.text())
+	tb.Fatalf("the process printed:\n%s", l.String())
 }
 
 // cpu is the time that this process has had of a core.

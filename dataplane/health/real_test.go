@@ -1,7 +1,6 @@
 package health
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"net"
@@ -10,43 +9,26 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/truepacs/balancer/dataplane/testutil/loopback"
+	"github.com/truepacs/balancer/dataplane/testutil/printed"
 )
 
 // program is a real server on loopback that the test started.
 type program struct {
 	cmd  *exec.Cmd
-	log  *lockedBuffer
+	log  *printed.Text
 	port uint16
 	http uint16 // Orthanc only
-}
-
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
 }
 
 // start runs a server and waits until every port accepts connections. It dies with the test.
 func start(t *testing.T, p *program, name string, args ...string) *program {
 	t.Helper()
-	p.log = &lockedBuffer{}
+	p.log = &printed.Text{}
 	p.cmd = exec.Command(name, args...)
 	p.cmd.Stdout, p.cmd.Stderr = p.log, p.log
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}

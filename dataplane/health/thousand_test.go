@@ -103,12 +103,12 @@ func killThousand(t *testing.T, wrapper ...string) {
 	select {
 	case err := <-ended:
 		if err != nil {
-			t.Fatalf("the checker: %v\n%s", err, out.text())
+			t.Fatalf("the checker: %v\n%s", err, out.String())
 		}
 	case <-time.After(time.Minute):
 		_ = checker.Process.Kill()
 		<-ended
-		t.Fatalf("not all servers were found down:\n%s", out.text())
+		t.Fatalf("not all servers were found down:\n%s", out.String())
 	}
 	report(t, killed, out.all())
 }

@@ -2,7 +2,6 @@ package l7_test
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -18,6 +17,7 @@ import (
 
 	"github.com/truepacs/balancer/dataplane/l7"
 	"github.com/truepacs/balancer/dataplane/model"
+	"github.com/truepacs/balancer/dataplane/testutil/printed"
 	"go.uber.org/goleak"
 )
 
@@ -32,32 +32,14 @@ type rig struct {
 	engine  *l7.Engine
 	proxy   model.Proxy
 	sockets map[string]net.Listener
-	log     *lines
-}
-
-// lines is an access log.
-type lines struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lines) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lines) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
+	log     printed.Text
 }
 
 // newRig starts an engine whose single HTTP listener "web" has the servers in pool "main".
 func newRig(t *testing.T, cfg l7.Config, servers ...string) *rig {
 	t.Helper()
-	r := &rig{t: t, sockets: map[string]net.Listener{}, log: &lines{}}
-	cfg.AccessLog = r.log
+	r := &rig{t: t, sockets: map[string]net.Listener{}}
+	cfg.AccessLog = &r.log
 	r.engine = l7.New(cfg)
 	t.Cleanup(r.engine.Close)
 	r.proxy.Pools = []model.Pool{poolOf("main", servers...)}

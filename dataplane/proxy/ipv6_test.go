@@ -1,7 +1,6 @@
 package proxy_test
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -21,28 +20,11 @@ import (
 	"github.com/truepacs/balancer/dataplane/model"
 	"github.com/truepacs/balancer/dataplane/proxy"
 	"github.com/truepacs/balancer/dataplane/testutil/loopback"
+	"github.com/truepacs/balancer/dataplane/testutil/printed"
 )
 
 // patience is how long a test waits for what must come; no test passes by waiting.
 const patience = 30 * time.Second
-
-// log is an access log.
-type log struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *log) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *log) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
-}
 
 // serve runs a server on ::1 that answers what it sees.
 func serve(t *testing.T) netip.AddrPort {
@@ -82,7 +64,7 @@ func both(t *testing.T, access io.Writer) *keeper.Server {
 // TestIPv6FromClientToServer carries requests through agent and proxy with nothing but IPv6: the
 // listening socket, the client's address, the check and the way to the server.
 func TestIPv6FromClientToServer(t *testing.T) {
-	access := &log{}
+	access := &printed.Text{}
 	server := both(t, access)
 	web := netip.AddrPortFrom(netip.IPv6Loopback(), loopback.FreePort(t))
 	stream := netip.AddrPortFrom(netip.IPv6Loopback(), loopback.FreePort(t))

@@ -192,22 +192,13 @@ func newServer(t *testing.T, l *lab.Lab, lan *lab.Network, program, name, addres
 	vip := model.LoopbackVIP{Address: netip.MustParseAddr(virtualIP), Interface: "eth0"}
 	apply(t, h, model.Node{RealServer: []model.LoopbackVIP{vip}})
 	for _, port := range []string{"104", "11112"} {
-		listener, err := h.Listen(t.Context(), "tcp4", virtualIP+":"+port)
+		err := h.Serve(t.Context(), "tcp4", virtualIP+":"+port, func(conn net.Conn) {
+			from := netip.MustParseAddrPort(conn.RemoteAddr().String())
+			_, _ = io.WriteString(conn, name+" "+from.Addr().String())
+		})
 		if err != nil {
 			t.Fatal(err)
 		}
-		t.Cleanup(func() { _ = listener.Close() })
-		go func() {
-			for {
-				conn, err := listener.Accept()
-				if err != nil {
-					return
-				}
-				from := netip.MustParseAddrPort(conn.RemoteAddr().String())
-				_, _ = io.WriteString(conn, name+" "+from.Addr().String())
-				_ = conn.Close()
-			}
-		}()
 	}
 	return h
 }

@@ -88,26 +88,14 @@ func makeForeign(t *testing.T, director, client lab.Host, server *lab.Namespace)
 // echoes serves connections by sending back what comes.
 func echoes(t *testing.T, server *lab.Namespace, address string) {
 	t.Helper()
-	listener, err := server.Listen(t.Context(), "tcp4", address)
+	err := server.Serve(t.Context(), "tcp4", address, func(conn net.Conn) {
+		if err := conn.(*net.TCPConn).SetKeepAlive(false); err == nil {
+			_, _ = io.Copy(conn, conn)
+		}
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = listener.Close() })
-	go func() {
-		for {
-			conn, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				defer conn.Close()
-				if err := conn.(*net.TCPConn).SetKeepAlive(false); err != nil {
-					return
-				}
-				_, _ = io.Copy(conn, conn)
-			}()
-		}
-	}()
 }
 
 // flows are open connections of a client to a server.

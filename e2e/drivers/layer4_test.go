@@ -136,21 +136,9 @@ func mark(t *testing.T, h lab.Host, desired nft.Desired) string {
 // serve answers each line of a client with the client's address as the server sees it.
 func serve(t *testing.T, h *lab.Namespace, network, address string) {
 	t.Helper()
-	listener, err := h.Listen(t.Context(), network, address)
-	if err != nil {
+	if err := h.Serve(t.Context(), network, address, answer); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = listener.Close() })
-	go func() {
-		for {
-			conn, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			t.Cleanup(func() { _ = conn.Close() })
-			go answer(conn)
-		}
-	}()
 }
 
 func answer(conn net.Conn) {

@@ -1,7 +1,6 @@
 package lab
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -13,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/truepacs/balancer/dataplane/testutil/printed"
 	"github.com/truepacs/balancer/e2e/lab/agent"
 	"github.com/truepacs/balancer/e2e/lab/pcap"
 )
@@ -21,7 +21,7 @@ import (
 type Capture struct {
 	path    string
 	tcpdump *agent.Process
-	stderr  *lockedBuffer
+	stderr  *printed.Text
 	stopped sync.Once
 	err     error
 }
@@ -41,7 +41,7 @@ func (h *host) Capture(ctx context.Context, nic, filter string) (*Capture, error
 	if err != nil {
 		return nil, err
 	}
-	c := &Capture{path: path, stderr: &lockedBuffer{}}
+	c := &Capture{path: path, stderr: &printed.Text{}}
 	argv := []string{"tcpdump", "-i", p.link, "-n", "-s", "0", "-U", "--immediate-mode", "-B", "16384", "-Z", "root", "-w", path}
 	if filter != "" {
 		argv = append(argv, filter)
@@ -158,22 +158,4 @@ func (c *Capture) Frames() ([]pcap.Frame, error) {
 	}
 	defer file.Close()
 	return pcap.Read(file)
-}
-
-// lockedBuffer collects output while others read it.
-type lockedBuffer struct {
-	mu     sync.Mutex
-	buffer bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buffer.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buffer.String()
 }

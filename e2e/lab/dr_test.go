@@ -2,6 +2,7 @@ package lab_test
 
 import (
 	"io"
+	"net"
 	"net/netip"
 	"strings"
 	"testing"
@@ -60,21 +61,9 @@ func realServer(t *testing.T, l *lab.Lab, lan *lab.Network, name, address string
 	t.Helper()
 	h := namespace(t, l, name, lab.NIC{Network: lan, Addresses: lab.Prefixes(address + "/24")})
 	run(t, h, "sh", "-ec", `cd /proc/sys/net/ipv4/conf/all; echo 1 > arp_ignore; echo 2 > arp_announce; ip addr add `+vip+`/32 dev lo`)
-	listener, err := h.Listen(t.Context(), "tcp4", vip+":104")
-	if err != nil {
+	if err := h.Serve(t.Context(), "tcp4", vip+":104", func(conn net.Conn) { _, _ = io.WriteString(conn, name) }); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = listener.Close() })
-	go func() {
-		for {
-			conn, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			_, _ = io.WriteString(conn, name)
-			_ = conn.Close()
-		}
-	}()
 	return h
 }
 

@@ -175,6 +175,28 @@ func (n *Namespace) Listen(ctx context.Context, network, address string) (net.Li
 	return listener, nil
 }
 
+// Serve listens in the host until ctx ends. Handle has each connection in a goroutine of its own; the connection is
+// closed when it returns, or when ctx ends.
+func (n *Namespace) Serve(ctx context.Context, network, address string, handle func(net.Conn)) error {
+	listener, err := n.Listen(ctx, network, address)
+	if err != nil {
+		return err
+	}
+	context.AfterFunc(ctx, func() { _ = listener.Close() })
+	go func() {
+		for conn, err := listener.Accept(); err == nil; conn, err = listener.Accept() {
+			stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
+			go func() {
+				handle(conn)
+				if stop() {
+					_ = conn.Close()
+				}
+			}()
+		}
+	}()
+	return nil
+}
+
 // ListenPacket is Listen for datagrams.
 func (n *Namespace) ListenPacket(ctx context.Context, network, address string) (net.PacketConn, error) {
 	var conn net.PacketConn

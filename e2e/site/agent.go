@@ -1,38 +1,17 @@
 package site
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
-	"sync"
 
 	"github.com/truepacs/balancer/api/v1alpha1"
+	"github.com/truepacs/balancer/dataplane/testutil/printed"
 	"github.com/truepacs/balancer/e2e/lab"
 )
-
-// Printed keeps what processes print; the zero value is ready. Several may write at once.
-type Printed struct {
-	mu     sync.Mutex
-	buffer bytes.Buffer
-}
-
-// Write adds to it.
-func (o *Printed) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.buffer.Write(p)
-}
-
-// String returns all that was printed.
-func (o *Printed) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.buffer.String()
-}
 
 // program is where the binary is: in the machine a copy, in namespaces the file itself.
 func (s *Site) program(host lab.Host) (string, error) {
@@ -55,7 +34,7 @@ func (s *Site) StartAgentWith(ctx context.Context, host lab.Host, wrapper ...str
 	}
 	out := s.outputs[host.Name()]
 	if out == nil {
-		out = &Printed{}
+		out = &printed.Text{}
 		s.outputs[host.Name()] = out
 	}
 	argv := slices.Concat(wrapper, []string{program, "run", "-f", ManifestDir, "--node", host.Name()})

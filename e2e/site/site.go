@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/truepacs/balancer/dataplane/testutil/printed"
 	"github.com/truepacs/balancer/e2e/lab"
 	"github.com/truepacs/balancer/e2e/pacs"
 	"golang.org/x/sync/errgroup"
@@ -61,7 +62,7 @@ type Site struct {
 
 	options Options
 	agents  map[string]*lab.Process
-	outputs map[string]*Printed
+	outputs map[string]*printed.Text
 }
 
 // New builds a site with its PACS servers running; agents are not started yet. Close it, or
@@ -71,7 +72,7 @@ func New(ctx context.Context, options Options) (*Site, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Site{Lab: l, options: options, agents: map[string]*lab.Process{}, outputs: map[string]*Printed{}}
+	s := &Site{Lab: l, options: options, agents: map[string]*lab.Process{}, outputs: map[string]*printed.Text{}}
 	if err := s.build(ctx); err != nil {
 		return nil, errors.Join(err, l.Close())
 	}

@@ -22,12 +22,8 @@ func Serve(name string, ports []uint16) error {
 			return err
 		}
 		go func() { failed <- accept(l, name) }()
-		for network, serve := range map[string]func(net.PacketConn, string) error{"udp4": packets4, "udp6": packets6} {
-			c, err := net.ListenPacket(network, fmt.Sprintf(":%d", port))
-			if err != nil {
-				return err
-			}
-			go func() { failed <- serve(c, name) }()
+		for _, network := range []string{"udp4", "udp6"} {
+			go func() { failed <- Datagrams(network, fmt.Sprintf(":%d", port), echo(name)) }()
 		}
 	}
 	return <-failed
@@ -85,6 +81,13 @@ func take(c io.Writer, r io.Reader, n int64) error {
 	return err
 }
 
+// echo replies with who answers, whom it sees, and the datagram.
+func echo(name string) func(netip.AddrPort, []byte) []byte {
+	return func(client netip.AddrPort, datagram []byte) []byte {
+		return append([]byte(answer(name, client)+" "), datagram...)
+	}
+}
+
 // answer says who answers and whom it sees.
 func answer(name string, client netip.AddrPort) string { return name + " " + client.String() }
 
@@ -93,39 +96,48 @@ func addrPort(a net.Addr) netip.AddrPort {
 	return netip.AddrPortFrom(p.Addr().Unmap(), p.Port())
 }
 
-// packets4 answers from the address that a datagram came to, as a server for virtual IPs has to.
-func packets4(c net.PacketConn, name string) error {
-	p := ipv4.NewPacketConn(c)
-	if err := p.SetControlMessage(ipv4.FlagDst, true); err != nil {
+// Datagrams answers each datagram, in a network udp4 or udp6, by what reply makes of it: from the address that it came to, as a
+// server for virtual IPs has to.
+func Datagrams(network, address string, reply func(client netip.AddrPort, datagram []byte) []byte) error {
+	c, err := net.ListenPacket(network, address)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	receive, err := addressed(c, network)
+	if err != nil {
 		return err
 	}
 	b := make([]byte, 1<<16)
 	for {
-		n, control, from, err := p.ReadFrom(b)
+		n, from, answer, err := receive(b)
 		if err != nil {
 			return err
 		}
-		reply := append([]byte(answer(name, addrPort(from))+" "), b[:n]...)
-		if _, err := p.WriteTo(reply, &ipv4.ControlMessage{Src: control.Dst}, from); err != nil {
-			return err
-		}
+		_ = answer(reply(addrPort(from), b[:n])) // the client tells
 	}
 }
 
-func packets6(c net.PacketConn, name string) error {
-	p := ipv6.NewPacketConn(c)
-	if err := p.SetControlMessage(ipv6.FlagDst, true); err != nil {
-		return err
+// receive reads a datagram into b; answer sends one back from the address that was asked.
+type receive func(b []byte) (n int, from net.Addr, answer func([]byte) error, err error)
+
+func addressed(c net.PacketConn, network string) (receive, error) {
+	if network == "udp6" {
+		p := ipv6.NewPacketConn(c)
+		return func(b []byte) (int, net.Addr, func([]byte) error, error) {
+			n, asked, from, err := p.ReadFrom(b)
+			return n, from, func(b []byte) error {
+				_, err := p.WriteTo(b, &ipv6.ControlMessage{Src: asked.Dst}, from)
+				return err
+			}, err
+		}, p.SetControlMessage(ipv6.FlagDst, true)
 	}
-	b := make([]byte, 1<<16)
-	for {
-		n, control, from, err := p.ReadFrom(b)
-		if err != nil {
+	p := ipv4.NewPacketConn(c)
+	return func(b []byte) (int, net.Addr, func([]byte) error, error) {
+		n, asked, from, err := p.ReadFrom(b)
+		return n, from, func(b []byte) error {
+			_, err := p.WriteTo(b, &ipv4.ControlMessage{Src: asked.Dst}, from)
 			return err
-		}
-		reply := append([]byte(answer(name, addrPort(from))+" "), b[:n]...)
-		if _, err := p.WriteTo(reply, &ipv6.ControlMessage{Src: control.Dst}, from); err != nil {
-			return err
-		}
-	}
+		}, err
+	}, p.SetControlMessage(ipv4.FlagDst, true)
 }

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/truepacs/balancer/dataplane/testutil/printed"
 	"github.com/truepacs/balancer/e2e/flow"
 	"github.com/truepacs/balancer/e2e/lab"
 	"github.com/truepacs/balancer/e2e/site"
@@ -28,7 +29,7 @@ type world struct {
 	director *lab.Machine
 	client   *lab.Namespace
 	host     *emulator
-	printed  site.Printed
+	printed  printed.Text
 }
 
 func newWorld(t *testing.T) *world {

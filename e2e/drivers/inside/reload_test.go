@@ -3,11 +3,8 @@
 package inside
 
 import (
-	"os"
-	"os/exec"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/truepacs/balancer/dataplane/ipvs"
 	"github.com/truepacs/balancer/dataplane/ipvs/ipvstest"
@@ -38,33 +35,10 @@ func TestReloadedModule(t *testing.T) {
 			break
 		}
 		netnstest.Run(t, "ipvsadm", "-C") // or its schedulers cannot go
-		unload(t)
+		ipvstest.Unload(t)
 		netnstest.Run(t, "modprobe", "ip_vs")
 	}
 	if err := driver.Set(t.Context(), nil); err != nil {
 		t.Fatal(err)
 	}
-}
-
-// unload removes ip_vs and what needs it. Namespaces of other tests may still be on their way out.
-func unload(t *testing.T) {
-	t.Helper()
-	var out []byte
-	for range 100 {
-		modules, err := os.ReadFile("/proc/modules")
-		if err != nil {
-			t.Fatal(err)
-		}
-		var names []string
-		for line := range strings.Lines(string(modules)) {
-			if name, _, _ := strings.Cut(line, " "); strings.HasPrefix(name, "ip_vs_") {
-				names = append(names, name)
-			}
-		}
-		if out, err = exec.CommandContext(t.Context(), "rmmod", append(names, "ip_vs")...).CombinedOutput(); err == nil {
-			return
-		}
-		time.Sleep(100 * time.Millisecond)
-	}
-	t.Fatalf("ip_vs cannot be unloaded: %s", out)
 }

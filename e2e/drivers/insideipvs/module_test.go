@@ -5,12 +5,12 @@ package insideipvs
 import (
 	"errors"
 	"os"
-	"os/exec"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/truepacs/balancer/dataplane/ipvs/genl"
+	"github.com/truepacs/balancer/dataplane/ipvs/ipvstest"
 	"github.com/truepacs/balancer/dataplane/netif/netnstest"
 )
 
@@ -66,7 +66,7 @@ func TestModuleIsReloaded(t *testing.T) {
 	service := plain(genl.ByMark(0x54000001, false), "rr")
 	must(t, c, genl.Change{Command: genl.NewService, Service: service}, genl.Change{Command: genl.DelService, Service: service})
 	restore := withoutLoader(t)
-	unload(t)
+	ipvstest.Unload(t)
 	if _, err := c.Services(bounded(t)); !errors.Is(err, genl.ErrNoModule) {
 		t.Fatalf("a list without the module: %v", err)
 	}
@@ -86,7 +86,7 @@ func TestModuleIsReloaded(t *testing.T) {
 		if _, err := c.Info(bounded(t)); err != nil {
 			t.Fatal(err)
 		}
-		unload(t)
+		ipvstest.Unload(t)
 		netnstest.Run(t, "modprobe", "ip_vs")
 		if err := use(); err != nil {
 			t.Errorf("%s after the module was loaded anew: %v", name, err)
@@ -99,27 +99,4 @@ func expect(err, want error) error {
 		return nil
 	}
 	return errors.Join(errors.New("an unexpected answer"), err)
-}
-
-// unload removes ip_vs and what needs it. Namespaces of other tests may still be on their way out.
-func unload(t *testing.T) {
-	t.Helper()
-	var out []byte
-	for range 100 {
-		modules, err := os.ReadFile("/proc/modules")
-		if err != nil {
-			t.Fatal(err)
-		}
-		var names []string
-		for line := range strings.Lines(string(modules)) {
-			if name, _, _ := strings.Cut(line, " "); strings.HasPrefix(name, "ip_vs_") {
-				names = append(names, name)
-			}
-		}
-		if out, err = exec.CommandContext(bounded(t), "rmmod", append(names, "ip_vs")...).CombinedOutput(); err == nil {
-			return
-		}
-		time.Sleep(100 * time.Millisecond)
-	}
-	t.Fatalf("ip_vs cannot be unloaded: %s", out)
 }

@@ -3,6 +3,7 @@ package prove_test
 import (
 	"fmt"
 	"io"
+	"net"
 	"strings"
 	"testing"
 	"time"
@@ -56,19 +57,7 @@ func TestProveMarkedService(t *testing.T) {
 
 func tellName(t *testing.T, server *lab.Namespace, port int) {
 	t.Helper()
-	listener, err := server.Listen(t.Context(), "tcp4", fmt.Sprintf("%s:%d", vip, port))
-	must(t, err)
-	t.Cleanup(func() { _ = listener.Close() })
-	go func() {
-		for {
-			conn, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			_, _ = io.WriteString(conn, server.Name())
-			_ = conn.Close()
-		}
-	}()
+	must(t, server.Serve(t.Context(), "tcp4", fmt.Sprintf("%s:%d", vip, port), func(conn net.Conn) { _, _ = io.WriteString(conn, server.Name()) }))
 }
 
 func askName(t *testing.T, client *lab.Namespace, port int) string {

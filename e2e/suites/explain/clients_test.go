@@ -180,30 +180,18 @@ func (w *world) serve(t *testing.T) {
 // serveTCP answers each read with as much until the client has no more.
 func serveTCP(t *testing.T, host *lab.Namespace, port int) {
 	t.Helper()
-	l, err := host.Listen(t.Context(), "tcp", fmt.Sprintf("[::]:%d", port))
-	suite.Must(t, err)
-	t.Cleanup(func() { _ = l.Close() })
-	go func() {
+	suite.Must(t, host.Serve(t.Context(), "tcp", fmt.Sprintf("[::]:%d", port), func(c net.Conn) {
+		b := make([]byte, 16)
 		for {
-			c, err := l.Accept()
+			n, err := c.Read(b)
+			if err == nil {
+				_, err = c.Write(b[:n])
+			}
 			if err != nil {
 				return
 			}
-			go func() {
-				defer c.Close()
-				b := make([]byte, 16)
-				for {
-					n, err := c.Read(b)
-					if err != nil {
-						return
-					}
-					if _, err := c.Write(b[:n]); err != nil {
-						return
-					}
-				}
-			}()
 		}
-	}()
+	}))
 }
 
 // serveUDP answers from the addresses that clients send to: one socket each, since a socket for all

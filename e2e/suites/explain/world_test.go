@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/truepacs/balancer/dataplane/testutil/printed"
 	"github.com/truepacs/balancer/e2e/lab"
 	"github.com/truepacs/balancer/e2e/site"
 	"github.com/truepacs/balancer/e2e/suite"
@@ -20,7 +21,7 @@ type world struct {
 	servers  []*lab.Namespace
 	clients  *lab.Namespace
 	program  string
-	agents   map[string]*site.Printed
+	agents   map[string]*printed.Text
 }
 
 const directorProgram = "/usr/local/bin/truepacs"
@@ -39,7 +40,7 @@ func newWorld(t *testing.T) *world {
 			t.Error(err)
 		}
 	})
-	w := &world{lab: l, program: program, agents: map[string]*site.Printed{}}
+	w := &world{lab: l, program: program, agents: map[string]*printed.Text{}}
 	lan, err := l.Network("lan")
 	suite.Must(t, err)
 	outside, err := l.Network("outside")
@@ -114,7 +115,7 @@ func (w *world) programOn(host lab.Host) string {
 func (w *world) start(t *testing.T) {
 	t.Helper()
 	for _, host := range w.hosts() {
-		out := &site.Printed{}
+		out := &printed.Text{}
 		w.agents[host.Name()] = out
 		_, err := host.Start(context.WithoutCancel(t.Context()), lab.ProcessSpec{
 			Argv: []string{w.programOn(host), "run", "-f", site.ManifestDir, "--node", host.Name()}, Stdout: out, Stderr: out,

@@ -14,6 +14,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/truepacs/balancer/api/v1alpha1"
+	"github.com/truepacs/balancer/dataplane/testutil/printed"
 	"github.com/truepacs/balancer/e2e/lab"
 	"github.com/truepacs/balancer/e2e/site"
 	"github.com/truepacs/balancer/e2e/suite"
@@ -43,7 +44,7 @@ type world struct {
 	near     *lab.Namespace
 	program  string
 	peer     string
-	printed  map[string]*site.Printed
+	printed  map[string]*printed.Text
 }
 
 func newWorld(t *testing.T) *world {
@@ -59,7 +60,7 @@ func newWorld(t *testing.T) *world {
 	})
 	w := &world{
 		T: t, lab: l, program: program, peer: filepath.Join(t.TempDir(), "peer"),
-		networks: map[string]*lab.Network{}, hosts: map[string]lab.Host{}, printed: map[string]*site.Printed{},
+		networks: map[string]*lab.Network{}, hosts: map[string]lab.Host{}, printed: map[string]*printed.Text{},
 	}
 	suite.Must(t, lab.BuildStatic(t.Context(), "./e2e/talk/peer", w.peer))
 	w.build()
@@ -161,7 +162,7 @@ func (w *world) placeNamespaces() {
 }
 
 func (w *world) start(host lab.Host, argv ...string) {
-	out := &site.Printed{}
+	out := &printed.Text{}
 	w.printed[host.Name()+" "+filepath.Base(argv[0])] = out
 	_, err := host.Start(context.WithoutCancel(w.Context()), lab.ProcessSpec{Argv: argv, Stdout: out, Stderr: out})
 	suite.Must(w.T, err)

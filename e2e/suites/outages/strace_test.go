@@ -10,8 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/truepacs/balancer/dataplane/testutil/printed"
 	"github.com/truepacs/balancer/e2e/lab"
-	"github.com/truepacs/balancer/e2e/site"
 	"github.com/truepacs/balancer/e2e/strace"
 	"github.com/truepacs/balancer/e2e/suite"
 )
@@ -70,7 +70,7 @@ func (w *world) follow(t *testing.T, ctx context.Context, title, pattern string)
 	t.Helper()
 	p, err := w.find(ctx, pattern)
 	suite.Must(t, err)
-	var printed site.Printed
+	var printed printed.Text
 	process, err := w.Worker().Start(ctx, lab.ProcessSpec{Argv: append(tracer(runningTrace), "-p", p.pid), Stderr: &printed})
 	suite.Must(t, err)
 	suite.Must(t, within(ctx, "strace is attached to "+p.command, func(context.Context) error {

@@ -152,10 +152,13 @@ func (s *scanner) read(wait time.Duration) error {
 // localPort is where all questions come from.
 const localPort = 40000
 
+// sequence is the sequence number of all TCP questions.
+const sequence = 1
+
 // packet is one of TCP, or a datagram with one byte (RFC 9293, RFC 768).
 func (s *scanner) packet(port uint16) []byte {
 	segment := make([]byte, 20)
-	binary.BigEndian.PutUint32(segment[4:], 1)
+	binary.BigEndian.PutUint32(segment[4:], sequence)
 	segment[12], segment[13], segment[14] = 5<<4, s.flags, 4
 	checksum := segment[16:18]
 	if s.protocol == unix.IPPROTO_UDP {
@@ -218,10 +221,16 @@ func (s *scanner) learn(b []byte) {
 	case protocol == unix.IPPROTO_UDP && s.protocol == protocol && binary.BigEndian.Uint16(segment[2:]) == localPort:
 		s.got[port] = 'o'
 	case protocol == unix.IPPROTO_ICMP && segment[0] == 3, protocol == unix.IPPROTO_ICMPV6 && segment[0] == 1:
-		if _, inner, question := parts(segment[8:]); inner == s.protocol && len(question) >= 4 {
+		if _, inner, question := parts(segment[8:]); inner == s.protocol && len(question) >= 8 && s.isMine(question) {
 			s.got[binary.BigEndian.Uint16(question[2:])] = 'c'
 		}
 	}
+}
+
+// isMine says whether a packet that was refused was a question. The client's kernel knows nothing of the scan and resets what
+// answers it; a refusal of such a reset says nothing of the port.
+func (s *scanner) isMine(segment []byte) bool {
+	return s.protocol != unix.IPPROTO_TCP || binary.BigEndian.Uint32(segment[4:]) == sequence
 }
 
 // parts splits an IP packet without options or extension headers.

@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/truepacs/balancer/dataplane/testutil/printed"
 	"github.com/truepacs/balancer/e2e/cluster"
 	"github.com/truepacs/balancer/e2e/lab"
 	"github.com/truepacs/balancer/e2e/site"
@@ -88,7 +89,7 @@ type world struct {
 	lab              *lab.Lab
 	director, server host
 	client           *lab.Namespace
-	printed          site.Printed
+	printed          printed.Text
 	scanned          bool     // the director was
 	ports            []uint16 // that scans ask
 }

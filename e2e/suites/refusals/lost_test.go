@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/truepacs/balancer/dataplane/testutil/printed"
 	"github.com/truepacs/balancer/e2e/cluster/binaries"
 	"github.com/truepacs/balancer/e2e/lab"
 	"github.com/truepacs/balancer/e2e/paths"
@@ -54,14 +55,14 @@ type node struct {
 	*world
 	control *control
 	agent   *lab.Process
-	printed *site.Printed
+	printed *printed.Text
 }
 
 const kubeconfig = "/etc/truepacs-agent.kubeconfig"
 
 func newNode(t *testing.T) *node {
 	t.Helper()
-	n := &node{world: newWorld(t), printed: &site.Printed{}}
+	n := &node{world: newWorld(t), printed: &printed.Text{}}
 	t.Cleanup(func() {
 		if t.Failed() {
 			t.Logf("agent printed:\n%s", tail(n.printed.String(), 6000))

@@ -3,11 +3,12 @@ package services
 import (
 	"context"
 	"fmt"
+	"net"
 	"path/filepath"
 	"testing"
 
+	"github.com/truepacs/balancer/dataplane/testutil/printed"
 	"github.com/truepacs/balancer/e2e/lab"
-	"github.com/truepacs/balancer/e2e/site"
 	"github.com/truepacs/balancer/e2e/suite"
 )
 
@@ -21,7 +22,7 @@ func (w *world) startServers(t *testing.T) {
 		for port := fallbackPort; port <= otherPort; port++ {
 			argv = append(argv, fmt.Sprint(port))
 		}
-		out := &site.Printed{}
+		out := &printed.Text{}
 		_, err := host.Start(context.WithoutCancel(t.Context()), lab.ProcessSpec{Argv: argv, Stdout: out, Stderr: out})
 		suite.Must(t, err)
 		t.Cleanup(func() {
@@ -76,22 +77,12 @@ func (w *world) shut(t *testing.T, port int, servers ...string) {
 func (w *world) serveAgent(t *testing.T, name string, host *lab.Namespace) {
 	t.Helper()
 	w.answer(name, "up ready 100%")
-	l, err := host.Listen(t.Context(), "tcp4", fmt.Sprintf(":%d", agentAt))
-	suite.Must(t, err)
-	t.Cleanup(func() { _ = l.Close() })
-	go func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			w.mu.Lock()
-			text := w.answers[name]
-			w.mu.Unlock()
-			_, _ = fmt.Fprintln(c, text)
-			_ = c.Close()
-		}
-	}()
+	suite.Must(t, host.Serve(t.Context(), "tcp4", fmt.Sprintf(":%d", agentAt), func(c net.Conn) {
+		w.mu.Lock()
+		text := w.answers[name]
+		w.mu.Unlock()
+		_, _ = fmt.Fprintln(c, text)
+	}))
 }
 
 // answer is what the agent on a server says from now on.

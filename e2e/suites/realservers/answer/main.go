@@ -6,11 +6,11 @@ package main
 import (
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
 	"strings"
 
-	"golang.org/x/net/ipv4"
-	"golang.org/x/net/ipv6"
+	"github.com/truepacs/balancer/e2e/talk"
 )
 
 func main() {
@@ -22,8 +22,11 @@ func main() {
 		case "tcp":
 			go func() { failed <- streams(name, ":"+port) }()
 		case "udp":
-			go func() { failed <- datagrams4(name, ":"+port) }()
-			go func() { failed <- datagrams6(name, ":"+port) }()
+			for _, network := range []string{"udp4", "udp6"} {
+				go func() {
+					failed <- talk.Datagrams(network, ":"+port, func(client netip.AddrPort, _ []byte) []byte { return line(name, client.Addr()) })
+				}()
+			}
 		}
 	}
 	if err == nil {
@@ -33,10 +36,7 @@ func main() {
 	os.Exit(1)
 }
 
-func line(name string, client net.Addr) []byte {
-	host, _, _ := net.SplitHostPort(client.String())
-	return []byte(name + " " + host + "\n")
-}
+func line(name string, client netip.Addr) []byte { return []byte(name + " " + client.String() + "\n") }
 
 func streams(name, address string) error {
 	l, err := net.Listen("tcp", address)
@@ -48,46 +48,7 @@ func streams(name, address string) error {
 		if err != nil {
 			return err
 		}
-		_, _ = c.Write(line(name, c.RemoteAddr()))
+		_, _ = c.Write(line(name, netip.MustParseAddrPort(c.RemoteAddr().String()).Addr().Unmap()))
 		_ = c.Close()
-	}
-}
-
-// datagrams4 answers from the address that was asked.
-func datagrams4(name, address string) error {
-	c, err := net.ListenPacket("udp4", address)
-	if err != nil {
-		return err
-	}
-	p := ipv4.NewPacketConn(c)
-	if err := p.SetControlMessage(ipv4.FlagDst, true); err != nil {
-		return err
-	}
-	b := make([]byte, 2048)
-	for {
-		_, asked, client, err := p.ReadFrom(b)
-		if err != nil {
-			return err
-		}
-		_, _ = p.WriteTo(line(name, client), &ipv4.ControlMessage{Src: asked.Dst}, client)
-	}
-}
-
-func datagrams6(name, address string) error {
-	c, err := net.ListenPacket("udp6", address)
-	if err != nil {
-		return err
-	}
-	p := ipv6.NewPacketConn(c)
-	if err := p.SetControlMessage(ipv6.FlagDst, true); err != nil {
-		return err
-	}
-	b := make([]byte, 2048)
-	for {
-		_, asked, client, err := p.ReadFrom(b)
-		if err != nil {
-			return err
-		}
-		_, _ = p.WriteTo(line(name, client), &ipv6.ControlMessage{Src: asked.Dst}, client)
 	}
 }
