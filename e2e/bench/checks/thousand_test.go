@@ -125,8 +125,8 @@ func ran(t *testing.T, pids []string) (sum processor) {
 	return sum
 }
 
-// kill ends all servers and asks of each that it was found down in time, after it had refused or
-// reset as many connections as the threshold says.
+// kill ends all servers and asks of each that it was found down in time, after it had broken off as many
+// connections as the threshold says.
 func (w *world) kill(t *testing.T) {
 	t.Helper()
 	const most = threshold*period + 200*time.Millisecond
@@ -141,8 +141,8 @@ func (w *world) kill(t *testing.T) {
 		at := w.events.down[server]
 		times = append(times, at.Sub(killed))
 		// The log rounds to milliseconds; the wire sees a packet before the program does.
-		if n := w.wire.resets(server, killed, at.Add(2*time.Millisecond)); n < threshold {
-			t.Errorf("%s was called down after it had refused or reset %d connections", server, n)
+		if n := w.wire.breaks(server, killed, at.Add(2*time.Millisecond)); n < threshold {
+			t.Errorf("%s was called down after it had refused, reset or ended %d connections", server, n)
 		}
 	}
 	slices.Sort(times)

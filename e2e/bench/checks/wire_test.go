@@ -16,7 +16,7 @@ import (
 	"github.com/truepacs/balancer/dataplane/netif/netnstest"
 )
 
-// wire carries Ethernet frames between two hosts and notes when servers refuse or reset connections.
+// wire carries Ethernet frames between two hosts and notes when servers break connections off.
 type wire struct {
 	ends    [2]int // descriptors of TAP devices
 	carried atomic.Int64
@@ -25,15 +25,23 @@ type wire struct {
 
 	mu sync.Mutex
 	// said is what the first connection to dicomPort was used to say, piece by piece, and from which port.
-	said  [][]byte
-	from  uint16
-	reset map[netip.Addr][]time.Time
+	said [][]byte
+	from uint16
+	// parting are the connections that the client has ended, broken is when servers refused, reset or ended others.
+	parting map[connection]bool
+	broken  map[netip.Addr][]time.Time
+}
+
+// connection is one by its server and the client's port.
+type connection struct {
+	server netip.Addr
+	port   uint16
 }
 
 // connect gives both hosts an interface wire0 at the ends of a wire, the first of them sends requests.
 func connect(t *testing.T, asking, answering *netnstest.Far) *wire {
 	t.Helper()
-	w := &wire{reset: map[netip.Addr][]time.Time{}}
+	w := &wire{parting: map[connection]bool{}, broken: map[netip.Addr][]time.Time{}}
 	for i, host := range []*netnstest.Far{asking, answering} {
 		var err error
 		host.Do(func() { w.ends[i], err = openTap("wire0") })
@@ -87,32 +95,43 @@ func (w *wire) carry() {
 	}
 }
 
-// note looks what a frame says: whether a server refuses or resets a connection (RFC 9293 section 3.5.2),
-// or what is asked of the first DICOM server.
+// note looks what a frame says: whether an end closes or resets a connection (RFC 9293 section 3.1), or what is asked of the
+// first DICOM server.
 func (w *wire) note(frame []byte, ofServer bool) {
-	const ethernet, header, tcp, rst = 14, 20, 6, 4
+	const ethernet, header, tcp, fin, rst = 14, 20, 6, 1, 4
 	if len(frame) < ethernet+header+20 || binary.BigEndian.Uint16(frame[12:]) != unix.ETH_P_IP || frame[ethernet+9] != tcp {
 		return
 	}
 	packet := frame[ethernet : ethernet+int(binary.BigEndian.Uint16(frame[ethernet+2:]))]
 	segment := packet[4*int(packet[0]&15):]
-	payload := segment[4*int(segment[12]>>4):]
+	payload, flags := segment[4*int(segment[12]>>4):], segment[13]
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	switch from := binary.BigEndian.Uint16(segment); {
-	case ofServer && segment[13]&rst != 0:
-		server := netip.AddrFrom4([4]byte(packet[12:16]))
-		w.reset[server] = append(w.reset[server], time.Now())
-	case !ofServer && len(payload) > 0 && binary.BigEndian.Uint16(segment[2:]) == dicomPort && (w.from == 0 || w.from == from):
-		w.from, w.said = from, append(w.said, bytes.Clone(payload))
+	if ofServer {
+		c := connection{netip.AddrFrom4([4]byte(packet[12:16])), binary.BigEndian.Uint16(segment[2:])}
+		switch {
+		case flags&(fin|rst) == 0:
+		case flags&rst == 0 && w.parting[c]:
+			delete(w.parting, c)
+		default:
+			w.broken[c.server] = append(w.broken[c.server], time.Now())
+		}
+		return
+	}
+	c := connection{netip.AddrFrom4([4]byte(packet[16:20])), binary.BigEndian.Uint16(segment)}
+	if flags&fin != 0 {
+		w.parting[c] = true
+	}
+	if len(payload) > 0 && binary.BigEndian.Uint16(segment[2:]) == dicomPort && (w.from == 0 || w.from == c.port) {
+		w.from, w.said = c.port, append(w.said, bytes.Clone(payload))
 	}
 }
 
-// resets is how often a server refused or reset a connection between two times.
-func (w *wire) resets(server netip.Addr, after, before time.Time) (n int) {
+// breaks is how often a server broke a connection off between two times.
+func (w *wire) breaks(server netip.Addr, after, before time.Time) (n int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for _, at := range w.reset[server] {
+	for _, at := range w.broken[server] {
 		if at.After(after) && at.Before(before) {
 			n++
 		}
