@@ -10,7 +10,7 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unkn
 LDFLAGS := -s -w -X $(MODULE)/internal/version.version=$(VERSION)
 BIN     := .cache/bin
 FUZZTIME ?= 5m
-export GOFLAGS := -mod=readonly
+export GOFLAGS := -mod=readonly -trimpath
 
 .PHONY: help
 help: ## List the targets.
