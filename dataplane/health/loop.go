@@ -32,10 +32,14 @@ type loop struct {
 	buffer [4096]byte
 }
 
-// together is how often the loop looks for events while flights are in the air. Being woken by each event
-// costs more than what there is to do about it: with the runtime's poller, checks took twice the processor
-// time. It is added to an answer's time up to four times.
-const together = 10 * time.Millisecond
+// together is how often the loop looks for events while flights are in the air, and among a crowd of targets. Being
+// woken by each event costs more than what there is to do about it: with the runtime's poller, checks took twice the
+// processor time. It is added to an answer's time up to four times.
+const (
+	together = 10 * time.Millisecond
+	crowded  = 20 * time.Millisecond
+	crowd    = 200
+)
 
 // fly sends f on its way; it ends by a value on f.done. An error is of this host.
 func (l *loop) fly(f *flight) error {
@@ -121,6 +125,9 @@ func (l *loop) run() {
 func (l *loop) wait(timer *time.Timer) bool {
 	l.mu.Lock()
 	pause, closed := together, l.closed
+	if len(l.cruises) >= crowd {
+		pause = crowded
+	}
 	if len(l.flights) == 0 {
 		l.resting = !closed
 		pause = time.Hour
