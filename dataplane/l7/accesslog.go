@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"strconv"
 	"time"
+
+	"github.com/truepacs/balancer/dataplane/relay"
 )
 
 // The access log is a list of what may be known, not of what must be hidden: paths, queries and
@@ -39,61 +41,82 @@ func appendTemplate(dst, path []byte, matched int) []byte {
 	return append(dst, '"')
 }
 
-func (c *httpConn) logHTTP() {
-	w := c.engine.cfg.AccessLog
-	if w == nil {
+// record is what all lines of the access log say.
+type record struct {
+	listener string
+	client   []byte
+	took     time.Duration // from the request's head, or the connection's begin, to the end
+	connect  time.Duration // until a server was reached; negative: none was
+	code     relay.Reason
+	server   string
+}
+
+// begin appends the fields that stand first.
+func (r *record) begin(b []byte) []byte {
+	b = append(b, `{"time":"`...)
+	b = time.Now().Add(-r.took).UTC().AppendFormat(b, time.RFC3339Nano)
+	b = append(b, `","listener":`...)
+	b = strconv.AppendQuote(b, r.listener)
+	b = append(b, `,"client":"`...)
+	b = append(b, r.client...)
+	b = append(b, `","microseconds":`...)
+	b = strconv.AppendInt(b, r.took.Microseconds(), 10)
+	b = append(b, `,"connectMicroseconds":`...)
+	if r.connect < 0 {
+		b = append(b, "-1"...)
+	} else {
+		b = strconv.AppendInt(b, r.connect.Microseconds(), 10)
+	}
+	b = append(b, `,"termination":"`...)
+	b = append(b, r.code[:]...)
+	return append(b, '"')
+}
+
+// end appends the server and ends the line.
+func (r *record) end(b []byte) []byte {
+	b = append(b, `,"server":`...)
+	b = strconv.AppendQuote(b, r.server)
+	return append(b, "}\n"...)
+}
+
+func appendBytes(b []byte, in, out int64) []byte {
+	b = append(b, `,"bytesIn":`...)
+	b = strconv.AppendInt(b, in, 10)
+	b = append(b, `,"bytesOut":`...)
+	return strconv.AppendInt(b, out, 10)
+}
+
+// log writes the line of a request.
+func (x *exchange) log(in, out int64) {
+	c := x.client
+	p := &c.w.page
+	if !p.wanted() {
 		return
 	}
-	x := &c.x
-	b := c.logBegin(borrowSmall()[:0], x.began)
+	r := record{listener: c.listener.name, client: c.peerText, took: c.w.loop.Now() - x.began, connect: x.seat.took, code: x.code, server: x.server}
+	b := r.begin(p.begin())
 	if x.route != nil {
 		b = append(b, `,"route":`...)
 		b = strconv.AppendQuote(b, x.route.name)
 		b = append(b, `,"pool":`...)
 		b = strconv.AppendQuote(b, x.route.backend.pool.name)
 		b = append(b, `,"path":`...)
-		b = appendTemplate(b, c.req.Bytes(c.req.Path), x.matched)
-		b = append(b, `,"bytesIn":`...)
-		b = strconv.AppendInt(b, c.bytesIn(), 10)
-		b = append(b, `,"bytesOut":`...)
-		b = strconv.AppendInt(b, c.down.moved, 10)
+		b = append(b, x.path...)
+		b = appendBytes(b, in, out)
 	}
 	b = append(b, `,"status":`...)
 	b = strconv.AppendInt(b, int64(x.status), 10)
-	b = append(b, `,"server":`...)
-	b = strconv.AppendQuote(b, x.server)
-	b = append(b, "}\n"...)
-	_, _ = w.Write(b)
-	giveBack(b)
+	p.end(r.end(b))
 }
 
-func (c *tcpConn) logTCP(end *endpoint, began time.Time, in, out int64, err error) {
-	w := c.engine.cfg.AccessLog
-	if w == nil {
+// logConnection writes the line of a TCP connection.
+func (w *worker) logConnection(r record, in, out int64) {
+	p := &w.page
+	if !p.wanted() {
 		return
 	}
-	b := c.logBegin(borrowSmall()[:0], began)
-	b = append(b, `,"bytesIn":`...)
-	b = strconv.AppendInt(b, in, 10)
-	b = append(b, `,"bytesOut":`...)
-	b = strconv.AppendInt(b, out, 10)
+	b := appendBytes(r.begin(p.begin()), in, out)
 	b = append(b, `,"clean":`...)
-	b = strconv.AppendBool(b, err == nil)
-	b = append(b, `,"server":`...)
-	b = strconv.AppendQuote(b, end.key.Server)
-	b = append(b, "}\n"...)
-	_, _ = w.Write(b)
-	giveBack(b)
-}
-
-// logBegin appends the fields that all lines have.
-func (c *client) logBegin(b []byte, began time.Time) []byte {
-	b = append(b, `{"time":"`...)
-	b = began.UTC().AppendFormat(b, time.RFC3339Nano)
-	b = append(b, `","listener":`...)
-	b = strconv.AppendQuote(b, c.listener.name)
-	b = append(b, `,"client":`...)
-	b = strconv.AppendQuote(b, c.peerText)
-	b = append(b, `,"microseconds":`...)
-	return strconv.AppendInt(b, time.Since(began).Microseconds(), 10)
+	b = strconv.AppendBool(b, r.code == relay.Normal)
+	p.end(r.end(b))
 }

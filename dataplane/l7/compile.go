@@ -1,12 +1,12 @@
 package l7
 
 import (
-	"crypto/tls"
 	"reflect"
 	"slices"
 	"strings"
 
 	"github.com/truepacs/balancer/dataplane/model"
+	"github.com/truepacs/balancer/dataplane/tlssession"
 )
 
 // compiler makes a state of a validated configuration. It changes nothing that is in use: what
@@ -15,13 +15,14 @@ type compiler struct {
 	before   *state
 	after    *state
 	verdicts map[ServerKey]bool
+	loops    int
 }
 
-func compile(proxy model.Proxy, before *state, verdicts map[ServerKey]bool) (*state, error) {
+func compile(proxy model.Proxy, before *state, verdicts map[ServerKey]bool, loops int) (*state, error) {
 	if err := validate(proxy); err != nil {
 		return nil, err
 	}
-	c := &compiler{before: before, after: emptyState(), verdicts: verdicts}
+	c := &compiler{before: before, after: emptyState(), verdicts: verdicts, loops: loops}
 	for _, p := range proxy.Pools {
 		c.pool(p)
 	}
@@ -76,8 +77,8 @@ func (c *compiler) service(l model.Listener) (*service, error) {
 }
 
 // tls keeps the configuration in use if nothing changed in it, so that sessions can be resumed.
-func (c *compiler) tls(l model.Listener) (*tls.Config, error) {
-	if old := c.before.services[l.Name]; old != nil && reflect.DeepEqual(old.tlsModel, l.TLS) {
+func (c *compiler) tls(l model.Listener) (*tlssession.Config, error) {
+	if old := c.before.services[l.Name]; old != nil && old.http == (l.Application == model.HTTP) && reflect.DeepEqual(old.tlsModel, l.TLS) {
 		return old.tls, nil
 	}
 	return tlsConfig(l)
@@ -116,6 +117,7 @@ func (c *compiler) endpoint(s *server, clientPort uint16) *endpoint {
 	if e == nil {
 		if e = c.before.endpoints[key]; e == nil {
 			e = newEndpoint(s, port)
+			e.idle = make([]idle, c.loops)
 		}
 		c.after.endpoints[key] = e
 	}

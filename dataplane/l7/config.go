@@ -1,9 +1,7 @@
 package l7
 
 import (
-	"context"
 	"io"
-	"net"
 	"net/netip"
 	"time"
 
@@ -14,11 +12,16 @@ import (
 type Config struct {
 	// Log takes what an engineer needs; absent: nothing is logged.
 	Log logr.Logger
-	// Dial connects to a server; it must obey ctx. Absent: TCP with Timeouts.Connect.
-	Dial func(ctx context.Context, addr netip.AddrPort) (net.Conn, error)
-	// AccessLog gets one line of JSON a request or TCP connection in a single Write; it must be
-	// safe for concurrent use, as os.File is. Absent: no access log. The line holds no query, no
-	// header and of the path only words from a fixed list.
+	// Source is the address that a connection to a server is made from; the zero value leaves it to the kernel,
+	// port 0 leaves the port. It is called on an event loop: it must return at once and not
+	// call the Engine. Absent: the kernel's choice.
+	Source func(server netip.AddrPort) netip.AddrPort
+	// AccessLog gets one line of JSON for each request and TCP connection, several whole lines in one Write, at most
+	// 50 ms late; one goroutine calls it. If it is too slow, lines are dropped and counted (Stats.LogLinesDropped):
+	// traffic does not wait for a disk or a reader, and Close waits for one second at most. Absent, or io.Discard: no
+	// access log. A line holds no query, no header and of the path only words from a fixed list. It says how long
+	// all took (microseconds) and reaching a server (connectMicroseconds, -1: none was reached), and how it
+	// ended (termination: HAProxy's two letters, configuration manual 8.5).
 	AccessLog io.Writer
 	// Timeouts are the limits of waiting; absent ones have their defaults.
 	Timeouts Timeouts
@@ -75,12 +78,6 @@ func (c Config) withDefaults() Config {
 	c.Timeouts = c.Timeouts.withDefaults()
 	if c.Log.GetSink() == nil {
 		c.Log = logr.Discard()
-	}
-	if c.Dial == nil {
-		var d net.Dialer
-		c.Dial = func(ctx context.Context, addr netip.AddrPort) (net.Conn, error) {
-			return d.DialContext(ctx, "tcp", addr.String())
-		}
 	}
 	return c
 }

@@ -8,20 +8,39 @@
 //	engine.Close()
 //
 // The engine binds nothing and checks no server: sockets come from the caller of Apply, verdicts
-// through SetHealth. It may import model, http1, golang.org/x/sys/unix and logr, and nothing that
-// knows Kubernetes.
+// through SetHealth. It may import model, certs, eventloop, http1, nonblock, relay, stream,
+// tlssession, golang.org/x/sys/unix and logr, and nothing that knows Kubernetes.
 //
-// # How a request travels
+// # Who does what
 //
-// One goroutine serves a client connection (accept.go, serve.go). It reads a head (package http1),
-// finds the route (router.go), takes a server (balance.go, cookie.go) and a connection to it
-// (connect.go, idle.go), writes the request (request.go) and relays the response (response.go).
-// A body that has not come with its head travels in a second goroutine (upload.go), so that a
-// server may answer before it has read it all. Bodies are never held: what was read is written
-// before more is read (transfer.go), with splice(2) where both ends are plain sockets.
+// Configuration: validate.go says what is wrong, compile.go makes immutable snapshots of the rest
+// (service.go, server.go, router.go, balance.go, cookie.go, tls.go), engine.go puts them into use.
 //
-// Configuration is an immutable snapshot behind an atomic pointer for each listener, read once a
-// request. No lock is shared between requests but the one of a server's idle connections.
+// Traffic: one event loop per core, each with a worker (worker.go), which owns what lives there
+// and needs no lock. Connections come from a listener (listener.go). TCP in clear goes to package
+// relay (tcp.go); TCP whose TLS ends here is a tlsConn; HTTP/1 is a httpConn. All of it is state
+// machines: whatever is told about either side, run goes on with everything that can go on, until
+// nothing can.
+//
+// A request passes three parts that know little of each other:
+//
+//   - the front (httpConn, later a stream of HTTP/2) reads the request, brings it into the
+//     canonical form (http1.Request) and writes heads for the client;
+//   - the exchange (exchange.go, deliver.go) finds the route, takes a seat at a server (seat.go),
+//     sends, reads the answer and decides what becomes of both connections;
+//   - the back (upstream.go) is a connection to a server: in use, or unused and then watched, for
+//     each loop and endpoint its own.
+//
+// Content travels in a flow (flow.go) from a source to a sink (body.go): one block or one pipe at
+// most, and while the sink takes nothing, nothing is read. So a server may answer before it has
+// read the request. Where both ends are clear and the framing allows it, splice(2) moves it.
+//
+// Limits of waiting are one timer for each client connection (client.go). It is set when a phase
+// begins; what moves later is noted, and looked at when the timer runs out.
+//
+// The snapshot of a listener is read once a request. Between loops requests share counters in
+// cache lines of their own and, because the servers are chosen by them, whose turn it is and how
+// many requests each server has in progress.
 //
 // # Paths
 //

@@ -8,31 +8,41 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/truepacs/balancer/dataplane/eventloop"
 	"github.com/truepacs/balancer/dataplane/model"
 )
 
-// Engine is a layer 7 proxy. Its methods may be called from several goroutines.
+// Engine is a layer 7 proxy. Its methods may be called from several goroutines, but not on its event loops.
 type Engine struct {
 	cfg      Config
-	open     connections
+	group    *eventloop.Group
+	failed   error // why there are no loops
+	workers  []*worker
+	log      *journal
+	open     census
 	draining atomic.Bool
-	dialling context.Context // ends with Close
-	stopDial context.CancelFunc
+	close    sync.Once
 
 	mu        sync.Mutex
 	state     *state
 	listeners map[string]*listener
 	verdicts  map[ServerKey]bool
-	accepting sync.WaitGroup
 }
 
-// New makes an engine without listeners. Close ends it.
+// New makes an engine without listeners, with one event loop per core (GOMAXPROCS). Close ends it. Where the host
+// has no descriptors left for loops, Apply says so.
 func New(cfg Config) *Engine {
 	e := &Engine{
 		cfg: cfg.withDefaults(), state: emptyState(),
 		listeners: map[string]*listener{}, verdicts: map[ServerKey]bool{},
 	}
-	e.dialling, e.stopDial = context.WithCancel(context.Background())
+	e.log = newJournal(e.cfg.AccessLog, e.cfg.Log)
+	if e.group, e.failed = eventloop.New(eventloop.Config{Log: e.cfg.Log}); e.failed != nil {
+		return e
+	}
+	for _, l := range e.group.Loops() {
+		e.workers = append(e.workers, newWorker(e, l))
+	}
 	return e
 }
 
@@ -58,15 +68,44 @@ func (e *Engine) Apply(proxy model.Proxy, sockets map[string]net.Listener) error
 	if e.draining.Load() {
 		return ErrDraining
 	}
-	after, err := compile(proxy, e.state, e.verdicts)
+	if e.failed != nil {
+		return fmt.Errorf("configuration %d of the proxy: %w", proxy.Generation, e.failed)
+	}
+	after, err := compile(proxy, e.state, e.verdicts, len(e.workers))
 	if err != nil {
 		return fmt.Errorf("configuration %d of the proxy: %w", proxy.Generation, err)
 	}
 	if err := e.checkSockets(after, sockets); err != nil {
 		return fmt.Errorf("configuration %d of the proxy: %w", proxy.Generation, err)
 	}
-	e.commit(after, sockets)
+	fresh, err := e.listenAll(after, sockets)
+	if err != nil {
+		return fmt.Errorf("configuration %d of the proxy: %w", proxy.Generation, err)
+	}
+	e.commit(after, fresh)
 	return nil
+}
+
+// listenAll begins to accept where nobody does yet; on an error nowhere.
+func (e *Engine) listenAll(after *state, sockets map[string]net.Listener) (map[string]*listener, error) {
+	fresh := map[string]*listener{}
+	for name, s := range after.services {
+		if e.listeners[name] != nil {
+			continue
+		}
+		l, err := e.listen(s, sockets[name])
+		if err != nil {
+			for _, l := range fresh {
+				l.stop()
+			}
+			return nil, err
+		}
+		fresh[name] = l
+	}
+	for name := range fresh {
+		_ = sockets[name].Close() // its duplicate is what accepts
+	}
+	return fresh, nil
 }
 
 func (e *Engine) checkSockets(after *state, sockets map[string]net.Listener) error {
@@ -84,7 +123,7 @@ func (e *Engine) checkSockets(after *state, sockets map[string]net.Listener) err
 }
 
 // commit puts a compiled configuration into use; it cannot fail.
-func (e *Engine) commit(after *state, sockets map[string]net.Listener) {
+func (e *Engine) commit(after *state, fresh map[string]*listener) {
 	before := e.state
 	e.state = after
 	for key, s := range before.servers {
@@ -97,7 +136,7 @@ func (e *Engine) commit(after *state, sockets map[string]net.Listener) {
 			l.service.Store(s)
 			continue
 		}
-		e.listeners[name] = e.listen(s, sockets[name])
+		e.listeners[name] = fresh[name]
 	}
 	for name, l := range e.listeners {
 		if after.services[name] == nil {
@@ -107,8 +146,15 @@ func (e *Engine) commit(after *state, sockets map[string]net.Listener) {
 	}
 	for key, end := range before.endpoints {
 		if after.endpoints[key] == nil {
-			end.idle.retire()
+			e.retire(end)
 		}
+	}
+}
+
+// retire closes the unused connections to an endpoint and has none kept from now on.
+func (e *Engine) retire(end *endpoint) {
+	for i, w := range e.workers {
+		w.loop.Do(func() { end.idle[i].retire() })
 	}
 }
 
@@ -141,23 +187,33 @@ func (e *Engine) SetHealth(pool, server string, healthy bool) {
 // upgraded connections go on until their ends close them. The caller cuts what is left by Close.
 func (e *Engine) Drain(ctx context.Context) error {
 	e.stopAccepting()
-	e.open.hurry()
+	e.settle()
+	for _, w := range e.workers {
+		w.loop.Do(w.hurry)
+	}
 	select {
 	case <-e.open.none():
-		e.retireIdle()
+		e.retireAll()
 		return nil
 	case <-ctx.Done():
-		return fmt.Errorf("%d client connections were still open when the time to drain was over: %w", e.open.count(), ctx.Err())
+		return fmt.Errorf("%d client connections were still open when the time to drain was over: %w", e.open.n.Load(), ctx.Err())
 	}
 }
 
 // Close stops accepting, cuts every connection and returns when nothing runs any more.
 func (e *Engine) Close() {
 	e.stopAccepting()
-	e.stopDial()
-	e.open.cut()
-	<-e.open.none()
-	e.retireIdle()
+	e.close.Do(func() {
+		if e.group == nil {
+			e.log.close(nil)
+			return
+		}
+		e.group.Close()
+		for _, w := range e.workers {
+			w.secure.Close()
+		}
+		e.log.close(e.workers)
+	})
 }
 
 func (e *Engine) stopAccepting() {
@@ -167,13 +223,26 @@ func (e *Engine) stopAccepting() {
 	for _, l := range e.listeners {
 		l.stop()
 	}
-	e.accepting.Wait()
 }
 
-func (e *Engine) retireIdle() {
+// settle returns when every loop has seen the connections that were accepted so far. Twice, because a loop runs
+// what it is told before it takes connections that were handed to it at the same time.
+func (e *Engine) settle() {
+	for range 2 {
+		for _, w := range e.workers {
+			done := make(chan struct{})
+			if w.loop.Do(func() { close(done) }) {
+				<-done
+			}
+		}
+	}
+}
+
+func (e *Engine) retireAll() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for _, end := range e.state.endpoints {
-		end.idle.retire()
+		e.retire(end)
 	}
+	e.settle()
 }

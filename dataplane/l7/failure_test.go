@@ -2,7 +2,6 @@ package l7_test
 
 import (
 	"bufio"
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -66,14 +65,8 @@ func TestNoServer(t *testing.T) {
 }
 
 func TestServerThatDoesNotAnswerTheDial(t *testing.T) {
-	cfg := l7.Config{
-		Dial: func(ctx context.Context, _ netip.AddrPort) (net.Conn, error) {
-			<-ctx.Done()
-			return nil, ctx.Err()
-		},
-		Timeouts: l7.Timeouts{Connect: 20 * time.Millisecond},
-	}
-	r := newRig(t, cfg, "192.0.2.1:80", "192.0.2.2:80").apply()
+	cfg := l7.Config{Timeouts: l7.Timeouts{Connect: 20 * time.Millisecond}}
+	r := newRig(t, cfg, loopback.Silent(t).String(), loopback.Silent(t).String()).apply()
 	if status, _ := get(t, r.client(), r.url()); status != 504 {
 		t.Errorf("status %d, want 504", status)
 	}
@@ -322,11 +315,11 @@ func (f flusher) Write(p []byte) (int, error) {
 func TestPanicCutsOneConnection(t *testing.T) {
 	up := named(t, "up")
 	var calls atomic.Int64
-	r := newRig(t, l7.Config{Dial: func(ctx context.Context, addr netip.AddrPort) (net.Conn, error) {
+	r := newRig(t, l7.Config{Source: func(netip.AddrPort) (from netip.AddrPort) {
 		if calls.Add(1) == 2 {
 			panic("for the test")
 		}
-		return new(net.Dialer).DialContext(ctx, "tcp", addr.String())
+		return from
 	}}, up).apply()
 	c := dialRaw(t, r.addr()).send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
 	c.response("GET")

@@ -79,8 +79,10 @@ func hotClient(tb testing.TB, addr string) func() {
 	}
 }
 
-func hotEngine(tb testing.TB) string {
-	e := l7.New(l7.Config{})
+func hotEngine(tb testing.TB) string { return hotEngineWith(tb, l7.Config{}) }
+
+func hotEngineWith(tb testing.TB, cfg l7.Config) string {
+	e := l7.New(cfg)
 	tb.Cleanup(e.Close)
 	socket, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -125,5 +127,20 @@ func BenchmarkDirectRequest(b *testing.B) {
 	ask()
 	for b.Loop() {
 		ask()
+	}
+}
+
+// nowhere is a log that is written and not kept; io.Discard would be none.
+type nowhere struct{}
+
+func (nowhere) Write(p []byte) (int, error) { return len(p), nil }
+
+func TestLoggedRequestAllocatesNothing(t *testing.T) {
+	ask := hotClient(t, hotEngineWith(t, l7.Config{AccessLog: nowhere{}}))
+	for range 100 {
+		ask()
+	}
+	if n := testing.AllocsPerRun(2000, ask); n >= allocationLimit {
+		t.Errorf("%v allocations a request, want 0", n)
 	}
 }

@@ -18,10 +18,14 @@ type server struct {
 	token   token
 	healthy atomic.Bool
 
-	current  atomic.Int64 // requests or TCP connections in progress
-	dialled  atomic.Int64
-	requests atomic.Int64
-	errors   atomic.Int64
+	current atomic.Int64 // requests or TCP connections in progress; all loops choose by it
+	cells   [shards]serverCounters
+}
+
+// serverCounters are what one shard has counted. It fills a cache line, so that loops do not wait for each other.
+type serverCounters struct {
+	dialled, requests, errors atomic.Int64
+	_                         [40]byte
 }
 
 func newServer(key ServerKey, addr netip.AddrPort, healthy bool) *server {
@@ -45,7 +49,7 @@ func tokenOf(key ServerKey) (t token) {
 type endpoint struct {
 	*server
 	to   netip.AddrPort
-	idle idle
+	idle []idle // by loop
 }
 
 // endpointKey tells endpoints apart.

@@ -1,10 +1,10 @@
 package l7
 
 import (
-	"crypto/tls"
 	"net/netip"
 
 	"github.com/truepacs/balancer/dataplane/model"
+	"github.com/truepacs/balancer/dataplane/tlssession"
 )
 
 // service is a compiled model.Listener: immutable, replaced as a whole.
@@ -12,7 +12,7 @@ type service struct {
 	name     string
 	http     bool
 	address  netip.AddrPort
-	tls      *tls.Config // nil: clear
+	tls      *tlssession.Config // nil: clear
 	tlsModel *model.TLS
 	forward  bool
 	trusted  []netip.Prefix

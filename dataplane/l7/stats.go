@@ -14,6 +14,8 @@ type Stats struct {
 	Listeners []ListenerStats
 	// Servers are sorted by pool and name.
 	Servers []ServerStats
+	// LogLinesDropped counts lines of the access log that were given up because it was written too slowly.
+	LogLinesDropped int64
 }
 
 // ListenerStats are the counters of one listener.
@@ -48,25 +50,28 @@ type ServerStats struct {
 	Errors int64
 }
 
+// shards is over how many cells a counter is spread; loops beyond it share them.
+const shards = 8
+
+// listenerCounters are what one shard has counted. They fill a cache line.
 type listenerCounters struct {
 	current, total, requests, errors, handshakes, bytesIn, bytesOut atomic.Int64
+	_                                                               [8]byte
 }
 
 // Stats returns the counters of what is configured now.
 func (e *Engine) Stats() Stats {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	var st Stats
-	for name, l := range e.listeners {
-		c := &l.stats
-		st.Listeners = append(st.Listeners, ListenerStats{
-			Name: name, Current: c.current.Load(), Total: c.total.Load(), Requests: c.requests.Load(),
-			Errors: c.errors.Load(), Handshakes: c.handshakes.Load(), BytesIn: c.bytesIn.Load(), BytesOut: c.bytesOut.Load(),
-		})
+	st := Stats{LogLinesDropped: e.log.lost()}
+	for _, l := range e.listeners {
+		st.Listeners = append(st.Listeners, l.stats())
 	}
 	unused := map[*server]int64{}
 	for key, end := range e.state.endpoints {
-		unused[key.server] += int64(end.idle.len())
+		for i := range end.idle {
+			unused[key.server] += end.idle[i].count.Load()
+		}
 	}
 	for _, p := range e.state.pools {
 		for _, m := range p.members {
@@ -80,11 +85,32 @@ func (e *Engine) Stats() Stats {
 	return st
 }
 
+func (l *listener) stats() ListenerStats {
+	st := ListenerStats{Name: l.name}
+	for i := range l.cells {
+		c := &l.cells[i]
+		st.Current += c.current.Load()
+		st.Total += c.total.Load()
+		st.Requests += c.requests.Load()
+		st.Errors += c.errors.Load()
+		st.Handshakes += c.handshakes.Load()
+		st.BytesIn += c.bytesIn.Load()
+		st.BytesOut += c.bytesOut.Load()
+	}
+	return st
+}
+
 func (m member) stats(unused int64) ServerStats {
 	s := m.server
-	return ServerStats{
+	st := ServerStats{
 		Pool: s.key.Pool, Server: s.key.Server, Address: s.addr, Healthy: s.healthy.Load(), Weight: m.weight,
-		Current: s.current.Load(), Total: s.dialled.Load(), Idle: unused,
-		Requests: s.requests.Load(), Errors: s.errors.Load(),
+		Current: s.current.Load(), Idle: unused,
 	}
+	for i := range s.cells {
+		c := &s.cells[i]
+		st.Total += c.dialled.Load()
+		st.Requests += c.requests.Load()
+		st.Errors += c.errors.Load()
+	}
+	return st
 }

@@ -2,7 +2,6 @@ package l7_test
 
 import (
 	"bufio"
-	"context"
 	"crypto/sha256"
 	"fmt"
 	"io"
@@ -161,20 +160,14 @@ func TestTCPBulk(t *testing.T) {
 	}
 }
 
-// broken is a connection whose first read meets a mistake in the program.
-type broken struct{ net.Conn }
-
-func (broken) Read([]byte) (int, error) { panic("for the test") }
-
-// A mistake that one direction of a connection meets cuts that connection and no other.
+// A mistake that one connection meets cuts that connection and no other.
 func TestTCPPanicCutsOneConnection(t *testing.T) {
 	var calls atomic.Int64
-	r := newRig(t, l7.Config{Dial: func(ctx context.Context, addr netip.AddrPort) (net.Conn, error) {
-		c, err := new(net.Dialer).DialContext(ctx, "tcp", addr.String())
+	r := newRig(t, l7.Config{Source: func(netip.AddrPort) (from netip.AddrPort) {
 		if calls.Add(1) == 2 {
-			c = broken{c}
+			panic("for the test")
 		}
-		return c, err
+		return from
 	}}, echoTCP(t))
 	r.web().Application = model.TCPStream
 	r.apply()
@@ -190,4 +183,8 @@ func TestTCPPanicCutsOneConnection(t *testing.T) {
 	if b, err := io.ReadAll(well); err != nil || string(b) != "hiEND" {
 		t.Errorf("%q %v", b, err)
 	}
+	eventually(t, "nothing is left of either", func() bool {
+		st := r.engine.Stats()
+		return st.Listeners[0].Current == 0 && st.Servers[0].Current == 0
+	})
 }

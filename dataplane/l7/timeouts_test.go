@@ -2,73 +2,50 @@ package l7_test
 
 import (
 	"bufio"
-	"context"
 	"io"
 	"net"
 	"net/http"
-	"net/netip"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/truepacs/balancer/dataplane/l7"
 	"github.com/truepacs/balancer/dataplane/model"
 )
 
-// pipes is a net.Listener whose connections are pipes, so that time can be faked.
-type pipes struct {
-	conns  chan net.Conn
-	closed chan struct{}
+// The event loop has the kernel's clock, which cannot be faked, so limits are short here; their defaults are tested in
+// defaults_test.go. Nothing may come early; how late it may come is for the machine to say, up to patience.
+const (
+	headerLimit     = 500 * time.Millisecond
+	keepAliveLimit  = 1500 * time.Millisecond
+	transferLimit   = 1500 * time.Millisecond
+	halfClosedLimit = 500 * time.Millisecond
+	serverIdleLimit = time.Second
+
+	// early is how much too short a limit may seem: it counts from the turn of the loop in which something came, for
+	// which the loop read the clock a little before.
+	early = 60 * time.Millisecond
+)
+
+// limited starts an engine with short limits.
+func limited(t *testing.T, application model.Application, server func(net.Conn)) *rig {
+	t.Helper()
+	addr := scripted(t, func(c net.Conn, _ *bufio.Reader) { server(c) })
+	r := newRig(t, l7.Config{Timeouts: l7.Timeouts{
+		Header: headerLimit, KeepAlive: keepAliveLimit, Transfer: transferLimit, HalfClosed: halfClosedLimit, ServerIdle: serverIdleLimit,
+	}}, addr)
+	r.web().Application = application
+	return r.apply()
 }
 
-func (p *pipes) Accept() (net.Conn, error) {
-	select {
-	case c := <-p.conns:
-		return c, nil
-	case <-p.closed:
-		return nil, net.ErrClosed
-	}
-}
-
-func (p *pipes) Close() error   { close(p.closed); return nil }
-func (p *pipes) Addr() net.Addr { return &net.TCPAddr{} }
-
-// bubble runs f with an engine in which time is faked; dial makes clients, serve is the server.
-func bubble(t *testing.T, application model.Application, server func(net.Conn), f func(t *testing.T, e *l7.Engine, dial func() net.Conn)) {
-	synctest.Test(t, func(t *testing.T) {
-		e := l7.New(l7.Config{Dial: func(context.Context, netip.AddrPort) (net.Conn, error) {
-			ours, theirs := net.Pipe()
-			go func() {
-				defer theirs.Close()
-				server(theirs)
-			}()
-			return ours, nil
-		}})
-		l := &pipes{make(chan net.Conn), make(chan struct{})}
-		err := e.Apply(model.Proxy{
-			Listeners: []model.Listener{{Name: "l", Address: netip.MustParseAddrPort("192.0.2.1:80"), Application: application, Pool: "p", Algorithm: model.L7RoundRobin}},
-			Pools:     []model.Pool{poolOf("p", "192.0.2.2:80")},
-		}, map[string]net.Listener{"l": l})
-		if err != nil {
-			t.Fatal(err)
-		}
-		f(t, e, func() net.Conn {
-			ours, theirs := net.Pipe()
-			l.conns <- theirs
-			return ours
-		})
-		e.Close()
-		time.Sleep(24 * time.Hour) // servers and clients end
-	})
-}
-
-// lasts returns after how long the peer closes, and what it sent until then.
-func lasts(c net.Conn) (time.Duration, string) {
-	began := time.Now()
+// lasts returns how long after something began the peer closes, and what it sent until then.
+func lasts(c net.Conn, began time.Time) (time.Duration, string) {
 	b, _ := io.ReadAll(c)
 	return time.Since(began), string(b)
 }
+
+// within says whether something lasted as long as it should, and did not wait for the test to give up.
+func within(d, limit time.Duration) bool { return d >= limit-early && d < patience-early }
 
 func silent(c net.Conn) { io.Copy(io.Discard, c) }
 
@@ -87,198 +64,184 @@ func answering(c net.Conn) {
 const plain = "GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 
 func TestClientThatSaysNothing(t *testing.T) {
-	bubble(t, model.HTTP, silent, func(t *testing.T, _ *l7.Engine, dial func() net.Conn) {
-		if d, b := lasts(dial()); d != 10*time.Second || b != "" {
-			t.Errorf("closed after %v with %q, want 10s", d, b)
-		}
-	})
+	t.Parallel()
+	r := limited(t, model.HTTP, silent)
+	began := time.Now()
+	if d, b := lasts(dialRaw(t, r.addr()), began); !within(d, headerLimit) || b != "" {
+		t.Errorf("closed after %v with %q, want %v", d, b, headerLimit)
+	}
 }
 
-// One byte a second never makes a head in time.
+// One byte now and then never makes a head in time.
 func TestSlowHead(t *testing.T) {
-	bubble(t, model.HTTP, silent, func(t *testing.T, _ *l7.Engine, dial func() net.Conn) {
-		c := dial()
-		go func() {
-			for _, b := range []byte(plain) {
-				if _, err := c.Write([]byte{b}); err != nil {
-					return
-				}
-				time.Sleep(time.Second)
+	t.Parallel()
+	r := limited(t, model.HTTP, silent)
+	began := time.Now()
+	c := dialRaw(t, r.addr())
+	go func() {
+		for _, b := range []byte(plain) {
+			if _, err := c.Conn.Write([]byte{b}); err != nil {
+				return
 			}
-		}()
-		d, b := lasts(c)
-		if d < 10*time.Second || d > 12*time.Second || !strings.HasPrefix(b, "HTTP/1.1 408 ") {
-			t.Errorf("closed after %v with %q, want 408 after 10s", d, b)
+			time.Sleep(headerLimit / 10)
 		}
-	})
+	}()
+	d, b := lasts(c, began)
+	if !within(d, headerLimit) || !strings.HasPrefix(b, "HTTP/1.1 408 ") {
+		t.Errorf("closed after %v with %q, want 408 after %v", d, b, headerLimit)
+	}
 }
 
 func TestSlowHeadOnUsedConnection(t *testing.T) {
-	bubble(t, model.HTTP, answering, func(t *testing.T, _ *l7.Engine, dial func() net.Conn) {
-		c := dial()
-		io.WriteString(c, plain)
-		readResponse(t, c)
-		time.Sleep(30 * time.Second)
-		io.WriteString(c, "GET / HT")
-		d, b := lasts(c)
-		if d < 10*time.Second || d > 12*time.Second || !strings.HasPrefix(b, "HTTP/1.1 408 ") {
-			t.Errorf("closed after %v with %q, want 408 after 10s", d, b)
-		}
-	})
-}
-
-func readResponse(t *testing.T, c net.Conn) {
-	t.Helper()
-	res, err := http.ReadResponse(bufio.NewReader(c), nil)
-	if err != nil {
-		t.Fatal(err)
+	t.Parallel()
+	r := limited(t, model.HTTP, answering)
+	c := dialRaw(t, r.addr())
+	c.send(plain).response("GET")
+	time.Sleep(keepAliveLimit / 3)
+	began := time.Now()
+	c.send("GET / HT")
+	d, b := lasts(c, began)
+	if !within(d, headerLimit) || !strings.HasPrefix(b, "HTTP/1.1 408 ") {
+		t.Errorf("closed after %v with %q, want 408 after %v", d, b, headerLimit)
 	}
-	if b, err := io.ReadAll(res.Body); err != nil || string(b) != "ok" {
-		t.Fatalf("%q %v", b, err)
-	}
+	eventually(t, "it is logged", func() bool { return strings.Contains(r.log.String(), `"termination":"cR"`) })
 }
 
 func TestKeepAliveIdle(t *testing.T) {
-	bubble(t, model.HTTP, answering, func(t *testing.T, _ *l7.Engine, dial func() net.Conn) {
-		c := dial()
-		for range 5 {
-			io.WriteString(c, plain)
-			readResponse(t, c)
-			time.Sleep(59 * time.Second)
-		}
-		if d, b := lasts(c); d != time.Second || b != "" {
-			t.Errorf("closed after %v with %q, want the 60th second", d, b)
-		}
-	})
+	t.Parallel()
+	c := dialRaw(t, limited(t, model.HTTP, answering).addr())
+	for range 5 {
+		c.send(plain).response("GET")
+		time.Sleep(keepAliveLimit / 4)
+	}
+	began := time.Now()
+	c.send(plain).response("GET")
+	if d, b := lasts(c, began); !within(d, keepAliveLimit) || b != "" {
+		t.Errorf("closed after %v with %q, want %v", d, b, keepAliveLimit)
+	}
 }
 
-// A server that never answers: 504 after 15 minutes, and not before.
+// A server that never answers: 504 after the limit, and not before.
 func TestServerThatNeverAnswers(t *testing.T) {
-	bubble(t, model.HTTP, silent, func(t *testing.T, _ *l7.Engine, dial func() net.Conn) {
-		c := dial()
-		io.WriteString(c, plain)
-		d, b := lasts(c)
-		if d < 15*time.Minute || d > 15*time.Minute+2*time.Second || !strings.HasPrefix(b, "HTTP/1.1 504 ") {
-			t.Errorf("closed after %v with %q, want 504 after 15m", d, b)
-		}
-	})
+	t.Parallel()
+	r := limited(t, model.HTTP, silent)
+	began := time.Now()
+	c := dialRaw(t, r.addr()).send(plain)
+	d, b := lasts(c, began)
+	if !within(d, transferLimit) || !strings.HasPrefix(b, "HTTP/1.1 504 ") {
+		t.Errorf("closed after %v with %q, want 504 after %v", d, b, transferLimit)
+	}
+	eventually(t, "it is logged", func() bool { return strings.Contains(r.log.String(), `"termination":"sH"`) })
 }
 
-// A body that trickles for hours is never cut, in either direction; one that stops is, after
-// 15 minutes.
-func TestBodiesMayTakeHours(t *testing.T) {
+// A body that trickles for long is never cut, in either direction; one that stops is, after the limit.
+func TestBodiesMayTakeLong(t *testing.T) {
+	t.Parallel()
 	slow := func(c io.Writer, n int, piece string) {
 		for range n {
 			io.WriteString(c, piece)
-			time.Sleep(14 * time.Minute)
+			time.Sleep(transferLimit / 5)
 		}
 	}
-	server := func(c net.Conn) {
+	r := limited(t, model.HTTP, func(c net.Conn) {
 		head(t, bufio.NewReaderSize(c, 16))
 		io.WriteString(c, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
-		slow(c, 20, "2\r\nxy\r\n")
+		slow(c, 10, "2\r\nxy\r\n")
 		io.Copy(io.Discard, c)
+	})
+	began := time.Now()
+	c := dialRaw(t, r.addr()).send(plain)
+	d, b := lasts(c, began)
+	if !within(d, 2*transferLimit) || strings.Count(b, "xy") != 10 || strings.HasSuffix(b, "0\r\n\r\n") {
+		t.Errorf("closed after %v with %d bytes", d, len(b))
 	}
-	bubble(t, model.HTTP, server, func(t *testing.T, _ *l7.Engine, dial func() net.Conn) {
-		c := dial()
-		io.WriteString(c, plain)
-		d, b := lasts(c)
-		if want := 20 * 14 * time.Minute; d < want || d > want+2*time.Minute || strings.Count(b, "xy") != 20 || strings.HasSuffix(b, "0\r\n\r\n") {
-			t.Errorf("closed after %v with %d bytes", d, len(b))
-		}
-	})
-	bubble(t, model.HTTP, answering, func(t *testing.T, _ *l7.Engine, dial func() net.Conn) {
-		c := dial()
-		go func() {
-			io.WriteString(c, "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n")
-			slow(c, 20, "2\r\nxy\r\n")
-			io.WriteString(c, "0\r\n\r\n")
-		}()
-		readResponse(t, c)
-		c.Close()
-	})
+	eventually(t, "it is logged", func() bool { return strings.Contains(r.log.String(), `"termination":"sD"`) })
+	up := limited(t, model.HTTP, answering)
+	c = dialRaw(t, up.addr()).send("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n")
+	slow(c.Conn, 10, "2\r\nxy\r\n")
+	if res, body := c.send("0\r\n\r\n").response("POST"); res.StatusCode != 200 || body != "ok" {
+		t.Errorf("%d %q", res.StatusCode, body)
+	}
 }
 
 func TestTCPIdle(t *testing.T) {
-	bubble(t, model.TCPStream, silent, func(t *testing.T, _ *l7.Engine, dial func() net.Conn) {
-		c := dial()
-		go func() {
-			for range 10 { // only one direction moves
-				io.WriteString(c, "x")
-				time.Sleep(14 * time.Minute)
-			}
-		}()
-		if d, _ := lasts(c); d != 9*14*time.Minute+15*time.Minute {
-			t.Errorf("closed after %v, want 15m after the last byte", d)
+	t.Parallel()
+	c := dialRaw(t, limited(t, model.TCPStream, silent).addr())
+	began := time.Now()
+	go func() {
+		for range 5 { // only one direction moves
+			io.WriteString(c.Conn, "x")
+			time.Sleep(transferLimit / 3)
 		}
-	})
-}
-
-// After one side has ended, the other has 30 seconds between bytes.
-func TestTCPHalfClosedIdle(t *testing.T) {
-	server := func(c net.Conn) {
-		for range 3 {
-			io.WriteString(c, "x")
-			time.Sleep(29 * time.Second)
-		}
-		time.Sleep(time.Hour)
+	}()
+	if d, _ := lasts(c, began); !within(d, 4*transferLimit/3+transferLimit) {
+		t.Errorf("closed after %v, want %v after the last byte", d, transferLimit)
 	}
-	synctest.Test(t, func(t *testing.T) {
-		e := l7.New(l7.Config{Dial: func(context.Context, netip.AddrPort) (net.Conn, error) {
-			ours, theirs := net.Pipe()
-			go func() { defer theirs.Close(); server(theirs) }()
-			return halfPipe{ours}, nil
-		}})
-		l := &pipes{make(chan net.Conn), make(chan struct{})}
-		if err := e.Apply(model.Proxy{
-			Listeners: []model.Listener{{Name: "l", Address: netip.MustParseAddrPort("192.0.2.1:80"), Application: model.TCPStream, Pool: "p", Algorithm: model.L7RoundRobin}},
-			Pools:     []model.Pool{poolOf("p", "192.0.2.2:80")},
-		}, map[string]net.Listener{"l": l}); err != nil {
-			t.Fatal(err)
-		}
-		ours, theirs := net.Pipe()
-		l.conns <- endsFirst{theirs}
-		if d, b := lasts(ours); d != 2*29*time.Second+30*time.Second || b != "xxx" {
-			t.Errorf("closed after %v with %q, want 30s after the last byte", d, b)
-		}
-		e.Close()
-		time.Sleep(2 * time.Hour) // the server ends
-	})
 }
 
-// halfPipe is a pipe that can be half closed, as far as its owner can tell.
-type halfPipe struct{ net.Conn }
-
-func (halfPipe) CloseWrite() error { return nil }
-
-// endsFirst is a client that has ended its direction.
-type endsFirst struct{ net.Conn }
-
-func (endsFirst) Read([]byte) (int, error) { return 0, io.EOF }
-func (endsFirst) CloseWrite() error        { return nil }
-
-// Unused server connections are closed after 4 seconds.
+// Unused server connections are closed before the server does so.
 func TestServerConnectionsExpire(t *testing.T) {
-	bubble(t, model.HTTP, answering, func(t *testing.T, e *l7.Engine, dial func() net.Conn) {
-		c := dial()
-		for range 3 {
-			io.WriteString(c, plain)
-			readResponse(t, c)
-			time.Sleep(3 * time.Second)
-		}
-		if s := e.Stats().Servers[0]; s.Total != 1 || s.Idle != 1 {
-			t.Errorf("within the limit: %+v", s)
-		}
-		time.Sleep(time.Second + time.Millisecond)
-		if s := e.Stats().Servers[0]; s.Idle != 0 {
-			t.Errorf("past the limit: %+v", s)
-		}
-		io.WriteString(c, plain)
-		readResponse(t, c)
-		synctest.Wait()
-		if s := e.Stats().Servers[0]; s.Total != 2 || s.Requests != 4 || s.Current != 0 {
-			t.Errorf("afterwards: %+v", s)
-		}
-		c.Close()
+	t.Parallel()
+	r := limited(t, model.HTTP, answering)
+	c := dialRaw(t, r.addr())
+	for range 3 {
+		c.send(plain).response("GET")
+	}
+	if s := r.engine.Stats().Servers[0]; s.Total != 1 {
+		t.Errorf("within the limit: %+v", s)
+	}
+	eventually(t, "the unused connection is closed", func() bool { return r.engine.Stats().Servers[0].Idle == 0 })
+	c.send(plain).response("GET")
+	eventually(t, "the new one is kept", func() bool {
+		s := r.engine.Stats().Servers[0]
+		return s.Total == 2 && s.Requests == 4 && s.Current == 0
 	})
 }
+
+// After one side has ended, the other has less time between bytes: in TCP, in TCP whose TLS ends here, and after an
+// upgrade.
+func TestHalfClosedIdle(t *testing.T) {
+	const upgrade = "GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+	for name, tc := range map[string]struct{ tcp, secure bool }{"TCP": {true, false}, "TCP in TLS": {true, true}, "upgraded": {false, false}, "upgraded in TLS": {false, true}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			over := make(chan struct{})
+			server := scripted(t, func(c net.Conn, rd *bufio.Reader) {
+				if !tc.tcp {
+					head(t, rd)
+					io.WriteString(c, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+				}
+				for range 3 {
+					io.WriteString(c, "x")
+					time.Sleep(halfClosedLimit / 2)
+				}
+				<-over // the server never ends its direction
+			})
+			t.Cleanup(func() { close(over) })
+			r := newRig(t, l7.Config{Timeouts: l7.Timeouts{Transfer: time.Hour, HalfClosed: halfClosedLimit}}, server)
+			if tc.tcp {
+				r.web().Application = model.TCPStream
+			}
+			if tc.secure {
+				r.web().TLS = &model.TLS{Certificates: []model.Certificate{cert(t, "pacs.example")}}
+			}
+			r.apply()
+			c := dialMaybeTLS(r.addr(), tc.secure)
+			defer c.Close()
+			c.SetDeadline(time.Now().Add(patience))
+			began := time.Now()
+			if !tc.tcp {
+				io.WriteString(c, upgrade)
+				head(t, bufio.NewReaderSize(onlyReader{c}, 16))
+			}
+			c.(interface{ CloseWrite() error }).CloseWrite()
+			d, b := lasts(c, began)
+			if !within(d, halfClosedLimit+halfClosedLimit) || strings.Trim(b, "x") != "" {
+				t.Errorf("closed after %v with %q, want %v after the last byte", d, b, halfClosedLimit)
+			}
+		})
+	}
+}
+
+// onlyReader hides what else a connection can do.
+type onlyReader struct{ io.Reader }

@@ -1,24 +1,21 @@
 package l7
 
 import (
+	"cmp"
 	"crypto/tls"
-	"fmt"
 	"slices"
 
 	"github.com/truepacs/balancer/dataplane/model"
+	"github.com/truepacs/balancer/dataplane/tlssession"
 )
 
-// tlsConfig compiles a listener's TLS; nil if it has none. The server name chooses among the
-// certificates, and the kind of key that the client supports; the first serves the rest
-// (crypto/tls.Config.Certificates).
-func tlsConfig(l model.Listener) (*tls.Config, error) {
+// tlsConfig compiles a listener's TLS; nil if it has none. The server name chooses among the certificates, and the
+// kind of key that the client supports; the first serves the rest.
+func tlsConfig(l model.Listener) (*tlssession.Config, error) {
 	if l.TLS == nil {
 		return nil, nil
 	}
-	c := &tls.Config{MinVersion: l.TLS.MinVersion}
-	if c.MinVersion == 0 {
-		c.MinVersion = tls.VersionTLS12
-	}
+	c := &tls.Config{MinVersion: cmp.Or(l.TLS.MinVersion, tls.VersionTLS12)}
 	if l.Application == model.HTTP {
 		c.NextProtos = []string{"http/1.1"}
 	}
@@ -29,7 +26,7 @@ func tlsConfig(l model.Listener) (*tls.Config, error) {
 		}
 		c.Certificates = append(c.Certificates, pair)
 	}
-	return c, nil
+	return tlssession.Prepare(c), nil
 }
 
 // cloneTLS copies what a later configuration is compared with: the caller may change its own.
@@ -43,17 +40,4 @@ func cloneTLS(m *model.TLS) *model.TLS {
 		c.Certificates = append(c.Certificates, pair)
 	}
 	return &c
-}
-
-// serverTLS makes new handshakes use what the listener's service holds at that moment.
-func (l *listener) serverTLS() *tls.Config {
-	return &tls.Config{
-		MinVersion: tls.VersionTLS12,
-		GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
-			if c := l.service.Load().tls; c != nil {
-				return c, nil
-			}
-			return nil, fmt.Errorf("listener %s serves no TLS any more", l.name)
-		},
-	}
 }

@@ -1,6 +1,7 @@
 package l7_test
 
 import (
+	"bufio"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -186,6 +187,54 @@ func TestTLSForTCP(t *testing.T) {
 	}
 }
 
+// The server's end is passed on by close_notify, and leaves the client's direction open.
+func TestTLSForTCPServerEndsFirst(t *testing.T) {
+	got := make(chan string, 1)
+	r := newRig(t, l7.Config{}, scripted(t, func(c net.Conn, rd *bufio.Reader) {
+		io.WriteString(c, "banner")
+		c.(*net.TCPConn).CloseWrite()
+		b, _ := io.ReadAll(rd)
+		got <- string(b)
+	}))
+	r.web().Application = model.TCPStream
+	r.web().TLS = &model.TLS{Certificates: []model.Certificate{cert(t, "pacs.example")}}
+	r.apply()
+	seen := &recorded{Conn: dialRaw(t, r.addr()).Conn}
+	c := tls.Client(seen, &tls.Config{InsecureSkipVerify: true, MaxVersion: tls.VersionTLS12}) // whose alerts can be told from data
+	if b, err := io.ReadAll(c); err != nil || string(b) != "banner" {
+		t.Fatalf("%q %v", b, err)
+	}
+	if types := recordTypes(seen.bytes); types[len(types)-1] != 21 {
+		t.Errorf("the records are of types %v, want an alert (21) at the end: crypto/tls takes a cut stream for complete", types)
+	}
+	io.WriteString(c, "still here")
+	c.CloseWrite()
+	if b := <-got; b != "still here" {
+		t.Errorf("server got %q", b)
+	}
+}
+
+// recorded keeps what was read.
+type recorded struct {
+	net.Conn
+	bytes []byte
+}
+
+func (r *recorded) Read(p []byte) (int, error) {
+	n, err := r.Conn.Read(p)
+	r.bytes = append(r.bytes, p[:n]...)
+	return n, err
+}
+
+// recordTypes are the content types of TLS records (RFC 8446 5.1).
+func recordTypes(b []byte) (types []byte) {
+	for len(b) >= 5 {
+		types = append(types, b[0])
+		b = b[min(len(b), 5+int(b[3])<<8+int(b[4])):]
+	}
+	return types
+}
+
 // OpenSSL as another TLS client.
 func TestOpenSSL(t *testing.T) {
 	r := tlsRig(t, echo, cert(t, "first.example"), cert(t, "pacs.example")).apply()
@@ -212,3 +261,17 @@ func TestCertificateNeverPrintsItsKey(t *testing.T) {
 }
 
 var _ net.Conn = (*raw)(nil)
+
+// dialMaybeTLS connects, with TLS if it is wanted; nil: the connection was reset at once.
+func dialMaybeTLS(addr string, secure bool) (c net.Conn) {
+	var err error
+	if secure {
+		c, err = tls.Dial("tcp", addr, &tls.Config{InsecureSkipVerify: true})
+	} else {
+		c, err = net.Dial("tcp", addr)
+	}
+	if err != nil {
+		return nil
+	}
+	return c
+}

@@ -1,110 +1,68 @@
 package l7
 
 import (
-	"errors"
-	"io"
-	"sync"
-	"time"
+	"github.com/truepacs/balancer/dataplane/relay"
+	"github.com/truepacs/balancer/dataplane/stream"
 )
 
-// tunnel carries bytes between two connections, both ways, until both directions have ended or
-// one has failed. The end of one direction is passed on and leaves the other open.
+// tunnel carries bytes between two streams, both ways, until both directions have ended or one has failed. The end of
+// one direction is passed on and leaves the other open.
 type tunnel struct {
-	client, server *stream
-	watch          *watch
-	halfClosed     time.Duration
-
-	mu    sync.Mutex
-	ended bool // one direction has
+	up, down *flow // to the server, to the client
+	shutUp   bool  // the end of a direction was passed on
+	shutDown bool
 }
 
-// run returns the bytes carried from client to server and back. The error is nil if both
-// directions ended properly; then and otherwise the caller closes both connections.
-func (t *tunnel) run() (in, out int64, err error) {
-	var back error
-	var mistake any
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		defer func() {
-			if mistake = recover(); mistake != nil {
-				t.abort()
-			}
-		}()
-		out, back = t.carry(t.server, t.client)
-	}()
-	in, err = t.carry(t.client, t.server)
-	<-done
-	if mistake != nil {
-		panic(mistake) // where one connection's panic is survived
+// run carries what can be carried; done says that it is over, code how: unless it is Normal, both ends should see an error.
+func (t *tunnel) run(c *client, late bool) (done bool, code relay.Reason) {
+	if late {
+		return true, t.late()
 	}
-	return in, out, errors.Join(err, back)
-}
-
-// carry moves one direction.
-func (t *tunnel) carry(from, to *stream) (n int64, err error) {
-	n, err = t.pump(from, to)
-	if err == nil {
-		err = to.closeWrite()
-	}
-	if err != nil {
-		t.abort()
-		return n, err
-	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if !t.ended {
-		t.ended = true
-		t.watch.phase(t.halfClosed)
-	}
-	return n, nil
-}
-
-// abort makes both ends see an error, as the failing one did.
-func (t *tunnel) abort() {
-	t.watch.cut()
-	t.client.reset()
-	t.server.reset()
-}
-
-func (t *tunnel) pump(from, to *stream) (n int64, err error) {
-	if p := from.buffered(); len(p) > 0 {
-		m, err := to.conn.Write(p)
-		n += int64(m)
-		from.skip(len(p))
-		if err != nil {
-			return n, err
+	if err := t.carry(c, t.up, &t.shutUp); err != nil {
+		if !isSource(err) {
+			_ = t.down.pump(c) // what the server said before it broke off should arrive
 		}
+		return true, broke(isSource(err))
 	}
-	var fast splicer
-	for {
-		got, err := t.step(from, to)
-		n += int64(got)
-		if err == io.EOF {
-			return n, nil
-		}
-		if err != nil {
-			return n, err
-		}
-		if got == largeSize && fast.possible(from, to) {
-			moved, err := fast.run(from, to, t.watch, 1<<62)
-			n += moved
-			if err != nil {
-				return n, err
-			}
-		}
+	if err := t.carry(c, t.down, &t.shutDown); err != nil {
+		return true, broke(!isSource(err))
 	}
+	return t.shutUp && t.shutDown, relay.Normal
 }
 
-// step reads once and writes once.
-func (t *tunnel) step(from, to *stream) (int, error) {
-	buf, got, err := from.read(wanted{max: largeSize})
-	if err != nil {
-		return 0, err
+// carry moves one direction and passes its end on.
+func (t *tunnel) carry(c *client, f *flow, shut *bool) error {
+	if err := f.pump(c); err != nil || !f.over {
+		return err
 	}
-	defer giveBack(buf)
-	t.watch.touch()
-	n, err := to.conn.Write(buf[:got])
-	t.watch.touch()
-	return n, err
+	to := f.to.stream()
+	if *shut {
+		return nil
+	}
+	if err := to.CloseWrite(); err != nil {
+		return &sinkError{err}
+	}
+	if err := to.Flush(); err == stream.ErrAgain {
+		return nil
+	}
+	*shut = true
+	if t.shutUp != t.shutDown {
+		c.phase(c.w.engine.cfg.Timeouts.HalfClosed)
+	}
+	return nil
+}
+
+func broke(byClient bool) relay.Reason {
+	if byClient {
+		return relay.ClientData
+	}
+	return relay.ServerData
+}
+
+// late says for whom the tunnel waited in vain.
+func (t *tunnel) late() relay.Reason {
+	if t.down.holds() || t.shutDown {
+		return relay.ClientTimeout
+	}
+	return relay.ServerTimeout
 }

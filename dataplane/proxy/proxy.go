@@ -69,6 +69,7 @@ func (p *Proxy) Replaced() <-chan struct{} { return p.handler.replaced }
 func (p *Proxy) Run(ctx context.Context) error {
 	h := p.handler
 	defer h.checks.Close()
+	defer h.engine.Close()
 	session, leave := context.WithCancel(context.WithoutCancel(ctx))
 	gone := make(chan struct{})
 	go func() { defer close(gone); p.client.Run(session) }()

@@ -35,6 +35,39 @@ func Refusing(t testing.TB) netip.AddrPort {
 	return netip.AddrPortFrom(netip.AddrFrom4(at.Addr), uint16(at.Port))
 }
 
+// Silent returns an address that does not answer a connect until the test ends: its socket's queue is full, so the
+// kernel drops what comes (listen(2), tcp_max_syn_backlog).
+func Silent(t testing.TB) netip.AddrPort {
+	t.Helper()
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = unix.Close(fd) })
+	if err := unix.Bind(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Listen(fd, 0); err != nil {
+		t.Fatal(err)
+	}
+	name, err := unix.Getsockname(fd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 4 {
+		filler, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = unix.Close(filler) })
+		if err := unix.Connect(filler, name); err != nil && err != unix.EINPROGRESS {
+			t.Fatal(err)
+		}
+	}
+	at := name.(*unix.SockaddrInet4)
+	return netip.AddrPortFrom(netip.AddrFrom4(at.Addr), uint16(at.Port))
+}
+
 // Free returns an address of 127.0.0.0/8 on which the test may listen. Ports of wildcard sockets
 // are its own too: it is below the range from which the kernel chooses.
 func Free(t testing.TB) netip.AddrPort {

@@ -5,6 +5,7 @@ import (
 	"net"
 	"syscall"
 	"testing"
+	"time"
 )
 
 func TestRefusing(t *testing.T) {
@@ -24,4 +25,16 @@ func TestFree(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = l.Close()
+}
+
+func TestSilentDoesNotAnswer(t *testing.T) {
+	c, err := net.DialTimeout("tcp", Silent(t).String(), 200*time.Millisecond)
+	if err == nil {
+		c.Close()
+		t.Fatal("a connect was answered")
+	}
+	var timeout net.Error
+	if !errors.As(err, &timeout) || !timeout.Timeout() {
+		t.Errorf("%v, want silence", err)
+	}
 }
