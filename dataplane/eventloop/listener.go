@@ -38,9 +38,7 @@ type Listener struct {
 	to    Acceptor
 	ended chan struct{}
 
-	limit  atomic.Int64
 	open   atomic.Int64
-	paused atomic.Bool
 	closed atomic.Bool
 
 	// On the loop only.
@@ -90,25 +88,6 @@ func errOr(err, otherwise error) error {
 	return otherwise
 }
 
-// SetLimit bounds how many connections of this listener are open; further ones wait in the kernel's queue. 0: no
-// bound. Any goroutine may call it.
-func (x *Listener) SetLimit(n int) {
-	x.limit.Store(int64(n))
-	x.loop.Post(x)
-}
-
-// Pause ends accepting until Resume; connections wait in the kernel's queue. Any goroutine may call it.
-func (x *Listener) Pause() {
-	x.paused.Store(true)
-	x.loop.Post(x)
-}
-
-// Resume ends Pause. Any goroutine may call it.
-func (x *Listener) Resume() {
-	x.paused.Store(false)
-	x.loop.Post(x)
-}
-
 // Close gives up the socket. Open connections go on. Any goroutine may call it; Ended tells when it is done.
 func (x *Listener) Close() {
 	x.closed.Store(true)
@@ -124,10 +103,7 @@ func (x *Listener) Open() int { return int(x.open.Load()) }
 // Done says that a connection given to Accepted has ended; l is the loop it lived on.
 func (x *Listener) Done(l *Loop) {
 	l.open.Add(-1)
-	n := x.open.Add(-1)
-	if limit := x.limit.Load(); limit > 0 && n+1 >= limit {
-		x.loop.Post(x)
-	}
+	x.open.Add(-1)
 }
 
 func (x *Listener) begin(fd int) {
@@ -168,8 +144,7 @@ func (x *Listener) end() {
 
 // wanted says whether connections should be accepted now.
 func (x *Listener) wanted() bool {
-	limit := x.limit.Load()
-	return !x.closed.Load() && !x.paused.Load() && !x.resting && (limit <= 0 || x.open.Load() < limit)
+	return !x.closed.Load() && !x.resting
 }
 
 // settle watches the socket if and only if connections are wanted. It is watched by level, so what one batch

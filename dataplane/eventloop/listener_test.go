@@ -163,30 +163,6 @@ func TestOneConnectionWakesOneLoop(t *testing.T) {
 	}
 }
 
-func TestPauseResumeAndLimit(t *testing.T) {
-	g := group(t, Config{Loops: 2})
-	k := &holder{t: t}
-	x, addr := listen(t, g, k)
-	x.Pause()
-	on(t, g.Loops()[0], func() {})
-	dial(t, addr)
-	dial(t, addr)
-	never(t, "a connection was accepted during the pause", func() bool { return k.count() > 0 })
-	x.SetLimit(3)
-	x.Resume()
-	eventually(t, "those who waited are accepted", func() bool { return k.count() == 2 })
-	third := dial(t, addr)
-	dial(t, addr)
-	dial(t, addr)
-	eventually(t, "the third is accepted", func() bool { return k.count() == 3 })
-	never(t, "more than the limit", func() bool { return k.count() > 3 || x.Open() > 3 })
-	third.Close()
-	eventually(t, "one has left, one comes", func() bool { return k.count() == 4 })
-	never(t, "more than the limit", func() bool { return x.Open() > 3 })
-	x.SetLimit(0)
-	eventually(t, "no limit", func() bool { return k.count() == 5 })
-}
-
 // TestListenerClose gives up the socket, which goes on living elsewhere, and takes nothing more from it.
 func TestListenerClose(t *testing.T) {
 	g := group(t, Config{Loops: 2})

@@ -106,20 +106,6 @@ func (l *Loop) Close(s *Source) {
 	*s = Source{}
 }
 
-// Detach takes the source off the loop and returns its descriptor, open, to the caller; -1: it was on none.
-func (l *Loop) Detach(s *Source) int {
-	if !s.Active() {
-		return -1
-	}
-	fd := s.FD()
-	if s.watched != 0 {
-		_ = nonblock.Delete(l.epoll, fd)
-	}
-	l.sources.free(s.slot)
-	*s = Source{}
-	return fd
-}
-
 // culprit is what the loop was serving when a mistake happened; 0: nothing that can be cut off.
 func (l *Loop) culprit() key {
 	if l.newborn.from == nil {

@@ -1,6 +1,7 @@
 package l7
 
 import (
+	"bytes"
 	"io"
 	"sync/atomic"
 	"time"
@@ -42,17 +43,22 @@ func newJournal(w io.Writer, log logr.Logger) *journal {
 
 func (j *journal) write(w io.Writer, engineer logr.Logger) {
 	defer close(j.ended)
-	told := int64(0)
+	told, failing := int64(0), false
 	for page := range j.full {
-		if _, err := w.Write(page); err != nil {
+		n, err := w.Write(page)
+		if err != nil {
+			j.dropped.Add(int64(bytes.Count(page[max(0, min(n, len(page))):], []byte{'\n'})))
+		}
+		if err != nil && !failing { // once: a full disk is not helped by a line for each page
 			engineer.Error(err, "the access log cannot be written: look at the disk or the program that reads it")
 		}
+		failing = err != nil
 		select {
 		case j.empty <- page[:0]:
 		default:
 		}
-		if lost := j.lost(); lost > told {
-			engineer.Info("lines of the access log were dropped: it is written too slowly", "lines", lost-told)
+		if lost := j.lost(); lost > told && !failing {
+			engineer.Info("lines of the access log were dropped: it could not be written, or not fast enough", "lines", lost-told)
 			told = lost
 		}
 	}

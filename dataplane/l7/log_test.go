@@ -2,6 +2,7 @@ package l7_test
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -12,9 +13,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-logr/logr/funcr"
+
 	"github.com/truepacs/balancer/dataplane/l7"
 	"github.com/truepacs/balancer/dataplane/model"
 	"github.com/truepacs/balancer/dataplane/testutil/loopback"
+	"github.com/truepacs/balancer/dataplane/testutil/printed"
 )
 
 // The two letters are HAProxy's (configuration manual 8.5).
@@ -172,6 +176,47 @@ func TestAccessLogThatIsStuck(t *testing.T) {
 	written := int64(strings.Count(log.text.String(), "\n"))
 	if dropped := e.Stats().LogLinesDropped; written+dropped != sent {
 		t.Errorf("%d lines written and %d dropped, of %d", written, dropped, sent)
+	}
+}
+
+// broken is a log whose disk is full for the first so many writes.
+type broken struct {
+	printed.Text
+	left int
+}
+
+func (b *broken) Write(p []byte) (int, error) {
+	if b.left--; b.left >= 0 {
+		return 0, errors.New("no space left on device")
+	}
+	return b.Text.Write(p)
+}
+
+// A log that cannot be written holds no request up; that is said once, and how many lines it cost once it works again.
+func TestAccessLogOnAFullDisk(t *testing.T) {
+	r := newRig(t, l7.Config{}, named(t, "up"))
+	var said printed.Text
+	log := &broken{left: 3}
+	e := l7.New(l7.Config{AccessLog: log, Log: funcr.New(func(_, args string) { fmt.Fprintln(&said, args) }, funcr.Options{})})
+	t.Cleanup(e.Close)
+	if err := e.Apply(r.proxy, r.sockets); err != nil {
+		t.Fatal(err)
+	}
+	c := dialRaw(t, r.addr())
+	sent := int64(0)
+	for log.String() == "" {
+		c.send(plain).response("GET")
+		if sent++; sent > 100_000 {
+			t.Fatal("nothing is written")
+		}
+	}
+	e.Close()
+	written, dropped := int64(strings.Count(log.String(), "\n")), e.Stats().LogLinesDropped
+	if written+dropped != sent || dropped < 3 {
+		t.Errorf("%d lines written and %d dropped, of %d", written, dropped, sent)
+	}
+	if text := said.String(); strings.Count(text, "cannot be written") != 1 || !strings.Contains(text, fmt.Sprintf("\"lines\"=%d", dropped)) {
+		t.Errorf("it said\n%s", text)
 	}
 }
 

@@ -29,31 +29,6 @@ func Send(fd int, b []byte, flags int) (int, error) {
 	}
 }
 
-// MaxParts is how many parts one Writev takes.
-const MaxParts = 16
-
-// Writev writes parts to a socket with one call (sendmsg(2), flags as for Send) and returns how many bytes
-// were taken, which may end inside a part. Parts beyond MaxParts are not looked at; empty ones are allowed.
-func Writev(fd int, parts [][]byte, flags int) (int, error) {
-	var vectors [MaxParts]unix.Iovec
-	n := 0
-	for _, p := range parts[:min(len(parts), MaxParts)] {
-		if len(p) > 0 {
-			vectors[n].Base = &p[0]
-			vectors[n].SetLen(len(p))
-			n++
-		}
-	}
-	message := unix.Msghdr{Iov: &vectors[0]}
-	message.SetIovlen(n)
-	for {
-		sent, _, errno := unix.RawSyscall(unix.SYS_SENDMSG, uintptr(fd), uintptr(unsafe.Pointer(&message)), uintptr(flags|unix.MSG_NOSIGNAL))
-		if errno != unix.EINTR {
-			return done(sent, errno)
-		}
-	}
-}
-
 // Splice moves at most size bytes between two descriptors, one of which is a pipe, without copying (splice(2));
 // 0 bytes are the end. EAGAIN comes from either side: an empty source, a full pipe, a full socket.
 func Splice(from, to, size int) (int, error) {

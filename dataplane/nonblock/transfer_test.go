@@ -99,7 +99,7 @@ func TestAccept4OtherFamilies(t *testing.T) {
 	}
 }
 
-func TestSendRecvWritev(t *testing.T) {
+func TestSendRecv(t *testing.T) {
 	fd, client, _ := accepted(t, "tcp", "127.0.0.1:0")
 	sent := time.Now()
 	if n, err := nonblock.Send(fd, []byte("ab"), unix.MSG_MORE); n != 2 || err != nil {
@@ -112,8 +112,7 @@ func TestSendRecvWritev(t *testing.T) {
 		t.Errorf("MSG_MORE let %d bytes go", early)
 	}
 	_ = client.SetReadDeadline(time.Now().Add(time.Minute))
-	parts := [][]byte{[]byte("cd"), nil, []byte("e"), []byte("fgh")}
-	if n, err := nonblock.Writev(fd, parts, 0); n != 6 || err != nil {
+	if n, err := nonblock.Send(fd, []byte("cdefgh"), 0); n != 6 || err != nil {
 		t.Fatal(n, err)
 	}
 	if n, err := io.ReadFull(client, b[early:8]); err != nil || string(b[:early+n]) != "abcdefgh" {
@@ -133,23 +132,6 @@ func TestSendRecvWritev(t *testing.T) {
 	ready(t, fd)
 	if n, err := nonblock.Recv(fd, b, 0); n != 0 || err != nil {
 		t.Errorf("at the end: %d, %v", n, err)
-	}
-}
-
-// More parts than one call takes are written by a second one.
-func TestWritevTakesSixteen(t *testing.T) {
-	fd, client, _ := accepted(t, "tcp", "127.0.0.1:0")
-	parts := make([][]byte, nonblock.MaxParts+3)
-	for i := range parts {
-		parts[i] = []byte{'a' + byte(i)}
-	}
-	first, err := nonblock.Writev(fd, parts, 0)
-	must(t, err)
-	second, err := nonblock.Writev(fd, parts[first:], 0)
-	must(t, err)
-	b := make([]byte, len(parts))
-	if _, err := io.ReadFull(client, b); err != nil || first != 16 || second != 3 || string(b) != "abcdefghijklmnopqrs" {
-		t.Errorf("%d %d %q %v", first, second, b, err)
 	}
 }
 
@@ -278,7 +260,6 @@ func TestAllocations(t *testing.T) {
 	fd, client, _ := accepted(t, "tcp", "127.0.0.1:0")
 	go io.Copy(client, client)
 	out, in := []byte("0123456789"), make([]byte, 64)
-	parts := [][]byte{out[:3], out[3:]}
 	r, w, _, err := nonblock.Pipe2(0)
 	must(t, err)
 	defer unix.Close(r)
@@ -290,7 +271,6 @@ func TestAllocations(t *testing.T) {
 	to := netip.MustParseAddrPort("127.0.0.1:0")
 	got := testing.AllocsPerRun(100, func() {
 		_, _ = nonblock.Send(fd, out, 0)
-		_, _ = nonblock.Writev(fd, parts, 0)
 		_, _ = nonblock.Recv(fd, in, 0)
 		_, _ = nonblock.Splice(fd, w, 64)
 		_, _, _ = nonblock.Accept4(fd)

@@ -244,7 +244,7 @@ func TestKill(t *testing.T) {
 			t.Errorf("saw %v", err)
 		}
 	}
-	p.end(relay.DownData)
+	p.end(relay.Reason{'D', 'D'})
 }
 
 // taken accepts a connection that has been made, and may not have come yet.

@@ -27,8 +27,6 @@ var (
 	ResourceConnecting = Reason{'R', 'C'} // no descriptor, memory or source port for the connection to the server
 	KilledConnecting   = Reason{'K', 'C'} // an administrator ended it, or the process did
 	KilledData         = Reason{'K', 'D'}
-	DownConnecting     = Reason{'D', 'C'} // its server was taken out
-	DownData           = Reason{'D', 'D'}
 )
 
 // String is the two letters.

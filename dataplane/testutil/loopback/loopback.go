@@ -15,9 +15,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Refusing returns an address that refuses connections until the test ends: a socket is bound
-// to it and does not listen.
-func Refusing(t testing.TB) netip.AddrPort {
+// bound is a TCP socket bound to an address of its own until the test ends.
+func bound(t testing.TB) (fd int, at *unix.SockaddrInet4) {
 	t.Helper()
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -31,27 +30,27 @@ func Refusing(t testing.TB) netip.AddrPort {
 	if err != nil {
 		t.Fatal(err)
 	}
-	at := name.(*unix.SockaddrInet4)
+	return fd, name.(*unix.SockaddrInet4)
+}
+
+func addrPort(at *unix.SockaddrInet4) netip.AddrPort {
 	return netip.AddrPortFrom(netip.AddrFrom4(at.Addr), uint16(at.Port))
+}
+
+// Refusing returns an address that refuses connections until the test ends: a socket is bound
+// to it and does not listen.
+func Refusing(t testing.TB) netip.AddrPort {
+	t.Helper()
+	_, at := bound(t)
+	return addrPort(at)
 }
 
 // Silent returns an address that does not answer a connect until the test ends: its socket's queue is full, so the
 // kernel drops what comes (listen(2), tcp_max_syn_backlog).
 func Silent(t testing.TB) netip.AddrPort {
 	t.Helper()
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = unix.Close(fd) })
-	if err := unix.Bind(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
-		t.Fatal(err)
-	}
+	fd, at := bound(t)
 	if err := unix.Listen(fd, 0); err != nil {
-		t.Fatal(err)
-	}
-	name, err := unix.Getsockname(fd)
-	if err != nil {
 		t.Fatal(err)
 	}
 	for range 4 {
@@ -60,12 +59,11 @@ func Silent(t testing.TB) netip.AddrPort {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { _ = unix.Close(filler) })
-		if err := unix.Connect(filler, name); err != nil && err != unix.EINPROGRESS {
+		if err := unix.Connect(filler, at); err != nil && err != unix.EINPROGRESS {
 			t.Fatal(err)
 		}
 	}
-	at := name.(*unix.SockaddrInet4)
-	return netip.AddrPortFrom(netip.AddrFrom4(at.Addr), uint16(at.Port))
+	return addrPort(at)
 }
 
 // Free returns an address of 127.0.0.0/8 on which the test may listen. Ports of wildcard sockets
