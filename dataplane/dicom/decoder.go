@@ -16,6 +16,9 @@ type Decoder struct {
 // NewDecoder returns a decoder with the given limits; zero fields mean the defaults.
 func NewDecoder(l Limits) *Decoder { return &Decoder{limits: l.withDefaults()} }
 
+// reset makes a decoder like new; it keeps its memory.
+func (d *Decoder) reset() { d.buf, d.start, d.err = d.buf[:0], 0, nil }
+
 // Feed adds received bytes, which it copies. It invalidates PDVs returned earlier.
 func (d *Decoder) Feed(p []byte) {
 	if d.err != nil {

@@ -1,8 +1,10 @@
 package dicom
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // EchoConfig is what an EchoRequestor offers and asks.
@@ -35,10 +37,12 @@ const (
 type EchoRequestor struct {
 	plan    *EchoPlan
 	dec     Decoder
-	out     []byte
+	out     []byte // what is to be said, in said or the plan's
+	said    []byte
 	command []byte
 	stage   Stage
 	outcome Outcome
+	heard   heard
 	// collided is set once both sides have asked for release.
 	collided bool
 }
@@ -46,8 +50,9 @@ type EchoRequestor struct {
 // EchoPlan is a C-ECHO that is asked again and again: what is sent is encoded once. It is safe for
 // concurrent use.
 type EchoPlan struct {
-	cfg                EchoConfig
-	associate, command []byte // the A-ASSOCIATE-RQ, the command set of the C-ECHO-RQ
+	cfg                          EchoConfig
+	associate, question, release []byte // the A-ASSOCIATE-RQ, the P-DATA-TF with the C-ECHO-RQ, the A-RELEASE-RQ
+	asks                         uint32 // the maximum PDU length that question needs
 }
 
 // NewEchoPlan checks cfg. The error names the field that is wrong and wraps ErrInvalidAETitle or
@@ -74,16 +79,31 @@ func NewEchoPlan(cfg EchoConfig) (*EchoPlan, error) {
 	if p.associate, err = echoRequest(called, calling, cfg.MaxPDULength).Append(nil); err != nil {
 		return nil, err
 	}
-	p.command, err = Command{SOPClass: VerificationUID, Field: CEchoRQ, MessageID: cfg.MessageID}.Append(nil)
+	set, err := Command{SOPClass: VerificationUID, Field: CEchoRQ, MessageID: cfg.MessageID}.Append(nil)
+	if err != nil {
+		return nil, err
+	}
+	p.asks = uint32(pdvOverhead + len(set))
+	if p.question, err = (PData{PDVs: []PDV{{ContextID: echoContextID, Command: true, Last: true, Data: set}}}).Append(nil); err != nil {
+		return nil, err
+	}
+	p.release, err = ReleaseRQ{}.Append(nil)
 	return p, err
 }
 
 // Requestor returns a requestor whose Output holds the A-ASSOCIATE-RQ.
 func (p *EchoPlan) Requestor() *EchoRequestor {
 	return &EchoRequestor{
-		plan: p, out: p.associate[:len(p.associate):len(p.associate)],
+		plan: p, out: slices.Clip(p.associate),
 		dec: Decoder{limits: Limits{Associate: echoAssociateLimit, PData: p.cfg.MaxPDULength}.withDefaults()},
 	}
+}
+
+// Again makes r, which is one of this plan's, like a new one. It keeps its memory; what its Output returned before is
+// valid no more.
+func (p *EchoPlan) Again(r *EchoRequestor) {
+	r.dec.reset()
+	*r = EchoRequestor{plan: p, out: slices.Clip(p.associate), dec: r.dec, said: r.said[:0], command: r.command[:0], heard: r.heard}
 }
 
 // NewEchoRequestor is NewEchoPlan and its Requestor.
@@ -132,11 +152,47 @@ func (r *EchoRequestor) Stage() Stage { return r.stage }
 // Done tells whether the connection can be closed, after Output has been written.
 func (r *EchoRequestor) Done() bool { return r.stage == StageDone }
 
+// heard is what a server has answered in good order. The same bytes mean the same, and need not be read again.
+type heard struct {
+	accepted     []byte // an A-ASSOCIATE-AC
+	maxPDULength uint32 // said in it
+	succeeded    []byte // the P-DATA-TF of a C-ECHO-RSP
+}
+
+// knows acts on p if it is what the server has answered at this stage before.
+func (r *EchoRequestor) knows(p []byte) bool {
+	switch {
+	case r.dec.Buffered() > 0 || len(r.command) > 0:
+		return false
+	case r.stage == StageAssociation && bytes.Equal(p, r.heard.accepted):
+		r.ask(r.heard.maxPDULength)
+	case r.stage == StageEcho && bytes.Equal(p, r.heard.succeeded):
+		r.outcome = Succeeded{}
+		r.release()
+	default:
+		return false
+	}
+	return true
+}
+
 // Feed takes received bytes, which it copies. After Done it ignores them.
 func (r *EchoRequestor) Feed(p []byte) {
-	if r.Done() {
+	if r.Done() || r.knows(p) {
 		return
 	}
+	whole, before := r.dec.Buffered() == 0 && len(r.command) == 0 && len(p) > 0, r.stage
+	r.read(p)
+	whole = whole && r.dec.Buffered() == 0
+	switch {
+	case whole && before == StageAssociation && r.stage == StageEcho && len(r.command) == 0:
+		r.heard.accepted = append(r.heard.accepted[:0], p...)
+	case whole && before == StageEcho && r.stage == StageRelease && !r.collided && r.outcome == Succeeded{}:
+		r.heard.succeeded = append(r.heard.succeeded[:0], p...)
+	}
+}
+
+// read takes received bytes PDU by PDU.
+func (r *EchoRequestor) read(p []byte) {
 	r.dec.Feed(p)
 	for !r.Done() {
 		pdu, err := r.dec.Next()
@@ -210,19 +266,19 @@ func (r *EchoRequestor) accepted(ac *AssociateAC) {
 	case answer.TransferSyntax != ImplicitVRLittleEndianUID && answer.TransferSyntax != ExplicitVRLittleEndianUID:
 		r.fail(fmt.Errorf("A-ASSOCIATE-AC chose transfer syntax %s, which was not offered: %w", answer.TransferSyntax, ErrMalformed))
 	default:
+		r.heard.maxPDULength = ac.User.MaxPDULength
 		r.ask(ac.User.MaxPDULength)
 	}
 }
 
 // ask sends the C-ECHO-RQ in one fragment.
 func (r *EchoRequestor) ask(maxPDULength uint32) {
-	set := r.plan.command
-	if maxPDULength != 0 && int64(maxPDULength) < int64(pdvOverhead+len(set)) {
+	if maxPDULength != 0 && maxPDULength < r.plan.asks {
 		r.fail(fmt.Errorf("its maximum PDU length %d has no room for a C-ECHO: %w", maxPDULength, ErrMalformed))
 		return
 	}
 	r.stage = StageEcho
-	r.send(PData{PDVs: []PDV{{ContextID: echoContextID, Command: true, Last: true, Data: set}}})
+	r.say(r.plan.question)
 }
 
 // data collects the fragments of the response. While the association is being released, data that
@@ -269,7 +325,7 @@ func (r *EchoRequestor) answered(trailing int) {
 // release parts in good order.
 func (r *EchoRequestor) release() {
 	r.stage = StageRelease
-	r.send(ReleaseRQ{})
+	r.say(r.plan.release)
 }
 
 // releaseAsked answers the server's own A-RELEASE-RQ: before the echo it ends the association; at
@@ -317,7 +373,17 @@ func (r *EchoRequestor) finish(o Outcome) {
 // send appends a PDU to the output. All PDUs sent here are made from checked values, so that
 // encoding cannot fail; were it to, nothing is sent and the server's silence decides.
 func (r *EchoRequestor) send(pdu PDU) {
-	if out, err := pdu.Append(r.out); err == nil {
-		r.out = out
+	if encoded, err := pdu.Append(nil); err == nil {
+		r.say(encoded)
 	}
+}
+
+// say appends an encoded PDU to the output.
+func (r *EchoRequestor) say(pdu []byte) {
+	out := r.out
+	if len(out) == 0 {
+		out = r.said[:0]
+	}
+	out = append(out, pdu...)
+	r.said, r.out = out, out
 }

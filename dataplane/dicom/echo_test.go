@@ -101,10 +101,15 @@ func TestEchoConversations(t *testing.T) {
 		"over our maximum length":        {server: append(encode(t, ok), 4, 0, 0, 0, 0x40, 1), want: failed, sent: []PDUType{TypePData, abort}},
 	}
 	ignoreErr := cmpopts.IgnoreFields(ProtocolError{}, "Err", "Stage")
+	used := newEcho(t)
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
-			for _, piece := range []int{1, 5, len(tc.server)} {
+			for i, piece := range []int{1, 5, len(tc.server), pduByPDU, 1, 5, len(tc.server), pduByPDU} {
 				r := newEcho(t)
+				if i >= 4 { // one that has been through many of these
+					r = used
+					r.plan.Again(r)
+				}
 				sent := converse(t, r, tc.server, piece)
 				if diff := cmp.Diff(tc.want, r.Outcome(), ignoreErr); diff != "" {
 					t.Errorf("pieces of %d: outcome %v: %s", piece, r.Outcome(), diff)
@@ -120,12 +125,40 @@ func TestEchoConversations(t *testing.T) {
 	}
 }
 
+// pduByPDU has converse feed one PDU at a time, as servers send them.
+const pduByPDU = 0
+
+// TestEchoAgainAllocatesNothing asks a server once more that answers as before.
+func TestEchoAgainAllocatesNothing(t *testing.T) {
+	answers := [][]byte{encode(t, acceptance(implicit, 0)), encode(t, response(t, Command{Field: CEchoRSP, RespondedTo: 1}, 1)), encode(t, ReleaseRP{})}
+	r := newEcho(t)
+	once := func() {
+		r.plan.Again(r)
+		for _, a := range answers {
+			r.Output()
+			r.Feed(a)
+		}
+		if r.Outcome() != (Succeeded{}) || !r.Done() {
+			t.Fatalf("outcome %v, done %v", r.Outcome(), r.Done())
+		}
+	}
+	once()
+	if n := testing.AllocsPerRun(100, once); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
 // converse feeds what a server sends and returns the types of the PDUs that r sent.
 func converse(tb testing.TB, r *EchoRequestor, server []byte, piece int) []PDUType {
 	tb.Helper()
 	out := append([]byte(nil), r.Output()...)
 	for len(server) > 0 {
 		n := min(piece, len(server))
+		if h, err := ParseHeader(server); piece == pduByPDU && err == nil {
+			n = min(HeaderLength+int(h.Length), len(server))
+		} else if piece == pduByPDU {
+			n = len(server)
+		}
 		r.Feed(server[:n])
 		server = server[n:]
 		out = append(out, r.Output()...)

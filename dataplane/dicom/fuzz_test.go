@@ -75,7 +75,7 @@ func fuzzCommand(t *testing.T, b []byte) {
 }
 
 // FuzzEcho: whatever a server sends, the requestor ends or waits, sends only well-formed PDUs, keeps
-// its first outcome, and does not care how the bytes are cut.
+// its first outcome, and does not care how the bytes are cut, nor what was said in the conversation before.
 func FuzzEcho(f *testing.F) {
 	addPDUs(f, func(b []byte) { f.Add(b, uint8(1)); f.Add(b, uint8(200)) })
 	f.Fuzz(func(t *testing.T, server []byte, piece uint8) {
@@ -84,6 +84,12 @@ func FuzzEcho(f *testing.F) {
 		b := converse(t, split, server, int(piece)+1)
 		if !cmp.Equal(a, b) || whole.Stage() != split.Stage() || outcomeText(whole) != outcomeText(split) {
 			t.Fatalf("whole: sent %v, %v; in pieces: sent %v, %v", a, outcomeText(whole), b, outcomeText(split))
+		}
+		for _, piece := range []int{pduByPDU, pduByPDU, int(piece) + 1} {
+			split.plan.Again(split)
+			if c := converse(t, split, server, piece); !cmp.Equal(a, c) || whole.Stage() != split.Stage() || outcomeText(whole) != outcomeText(split) {
+				t.Fatalf("whole: sent %v, %v; again in pieces of %d: sent %v, %v", a, outcomeText(whole), piece, c, outcomeText(split))
+			}
 		}
 		if whole.Done() && whole.Outcome() == nil {
 			t.Fatal("done without an outcome")

@@ -3,6 +3,7 @@ package health
 import (
 	"container/heap"
 	"context"
+	"os"
 	"time"
 )
 
@@ -14,7 +15,9 @@ type cruise struct {
 	leg   leg
 	// flight is the probe in the air; nil: the next one waits for leg.due.
 	flight *flight
-	start  time.Time
+	// resting is the flight before, whose socket the next one takes over; nil: none.
+	resting *flight
+	start   time.Time
 	// at is what the loop waits for: the start of the leg, or the end of its patience.
 	at time.Time
 	// place in loop.cruises; -1: none.
@@ -79,6 +82,10 @@ func (l *loop) launch(c *cruise) {
 
 // leave takes a cruise out of the loop; its flight lands by itself. Call it with l.mu held.
 func (c *cruise) leave(l *loop) {
+	if c.resting != nil {
+		c.resting.drop()
+		c.resting = nil
+	}
 	if c.place >= 0 {
 		heap.Remove(&l.cruises, c.place)
 	}
@@ -88,15 +95,17 @@ func (c *cruise) leave(l *loop) {
 	}
 }
 
-// depart makes the probes that are due, and ends cruises whose probe lasts too long.
-func (l *loop) depart(now time.Time) {
+// depart makes the probes that are due, and ends cruises whose probe lasts too long. It returns how many it made.
+func (l *loop) depart(now time.Time) (made int) {
 	for c := l.dueCruise(now); c != nil; c = l.dueCruise(now) {
 		if c.flight == nil {
 			l.takeOff(c)
+			made++
 		} else {
 			l.end(c, ending{leg: c.leg, start: c.start, flight: c.flight, aloft: true})
 		}
 	}
+	return made
 }
 
 // dueCruise is one that waits for a time that has come.
@@ -116,14 +125,34 @@ func (l *loop) dueCruise(now time.Time) *cruise {
 // takeOff starts the probe of a cruise.
 func (l *loop) takeOff(c *cruise) {
 	start := time.Now()
-	at := c.leg.prober.where()
-	f, err := takeOff(at.address, c.leg.prober.conversation(), start.Add(at.timeout))
+	f, err := l.crew(c, start)
 	if err == nil {
-		err = l.carry(c, f, start)
+		if err = l.carry(c, f, start); err != nil {
+			f.drop()
+		}
 	}
 	if err != nil {
 		l.end(c, ending{leg: c.leg, start: start, err: err})
 	}
+}
+
+// crew returns a flight that has taken off: the one that rests, if any.
+func (l *loop) crew(c *cruise, start time.Time) (*flight, error) {
+	l.mu.Lock()
+	f := c.resting
+	c.resting = nil
+	l.mu.Unlock()
+	at := c.leg.prober.where()
+	deadline := start.Add(at.timeout)
+	if f == nil {
+		return takeOff(at.address, c.leg.prober.conversation(nil), deadline)
+	}
+	f.echo = c.leg.prober.conversation(f.echo)
+	if err := f.again(at.address, deadline); err != nil {
+		f.drop()
+		return nil, err
+	}
+	return f, nil
 }
 
 // carry gives a cruise its flight.
@@ -131,7 +160,7 @@ func (l *loop) carry(c *cruise, f *flight, start time.Time) error {
 	l.mu.Lock()
 	if c.place < 0 { // recalled meanwhile
 		l.mu.Unlock()
-		return f.drop()
+		return os.ErrClosed
 	}
 	f.cruise, c.flight, c.start = c, f, start
 	if c.at = start.Add(c.leg.patience); c.leg.patience == 0 {
@@ -153,32 +182,36 @@ func (l *loop) end(c *cruise, e ending) {
 	c.ended <- e
 }
 
-// arrived carries on the cruise of a flight that has landed; false: it has none.
-func (l *loop) arrived(f *flight) bool {
-	l.mu.Lock()
-	c := f.cruise
-	l.mu.Unlock()
-	if c == nil {
-		return false
-	}
+// arrived carries on the cruise of a flight that has landed.
+func (l *loop) arrived(c *cruise, f *flight) {
 	if r := c.leg.prober.landed(f); r.Grade == Pass && r.Reason == "" {
 		if next, ok := c.pilot.passed(c.leg, c.start, time.Now()); ok {
-			l.goOn(c, next)
-			return true
+			l.goOn(c, next, f)
+			return
 		}
 	}
+	f.drop()
 	l.end(c, ending{leg: c.leg, start: c.start, flight: f})
-	return true
 }
 
-// goOn lets a cruise wait for its next leg.
-func (l *loop) goOn(c *cruise, next leg) {
+// goOn lets a cruise wait for its next leg, with the flight that made the one before if it goes to the same place.
+func (l *loop) goOn(c *cruise, next leg, f *flight) {
+	rests := next.check == c.leg.check && f.rest()
+	if !rests {
+		f.drop()
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if c.place < 0 {
+		if rests {
+			f.drop()
+		}
 		return
 	}
 	c.leg, c.at, c.flight = next, next.due, nil
+	if rests {
+		c.resting = f
+	}
 	heap.Fix(&l.cruises, c.place)
 	l.wakeBy(c.at)
 }

@@ -16,23 +16,32 @@ import (
 // the context, four further system calls. A thousand probes a second are dear by that. The
 // descriptor is of a connected or connecting, non-blocking socket; ready says which.
 func begin(at netip.AddrPort) (fd int, ready bool, err error) {
-	family := unix.AF_INET6
-	if at.Addr().Is4() {
-		family = unix.AF_INET
+	if fd, err = open(at.Addr()); err != nil {
+		return -1, false, err
 	}
-	fd, err = nonblock.Stream(family)
-	if err != nil {
-		return -1, false, os.NewSyscallError("socket", err)
-	}
-	// The acknowledgement that ends the handshake waits for what is said first (tcp(7)): a packet less,
-	// and a probe that only connects resets the connection before the server's program hears of it.
-	_ = nonblock.SetInt(fd, unix.IPPROTO_TCP, unix.TCP_QUICKACK, 0)
 	if ready, err = advance(fd, at); err != nil {
 		_ = nonblock.Close(fd)
 		return -1, false, os.NewSyscallError("connect", err)
 	}
 	return fd, ready, nil
 }
+
+// open returns a socket for connections to a.
+func open(a netip.Addr) (fd int, err error) {
+	family := unix.AF_INET6
+	if a.Is4() {
+		family = unix.AF_INET
+	}
+	if fd, err = nonblock.Stream(family); err != nil {
+		return -1, os.NewSyscallError("socket", err)
+	}
+	acknowledgeLate(fd)
+	return fd, nil
+}
+
+// acknowledgeLate has the acknowledgement that ends the handshake wait for what is said first (tcp(7)): a packet less,
+// and a probe that only connects resets the connection before the server's program hears of it.
+func acknowledgeLate(fd int) { _ = nonblock.SetInt(fd, unix.IPPROTO_TCP, unix.TCP_QUICKACK, 0) }
 
 // advance starts a connection, or asks how far it has come (connect(2), EALREADY and EISCONN).
 func advance(fd int, to netip.AddrPort) (ready bool, err error) {

@@ -39,11 +39,14 @@ const (
 	together = 10 * time.Millisecond
 	crowded  = 20 * time.Millisecond
 	crowd    = 200
+	// many conversations carried on at once take so long that the answers to the first of them are there: the loop
+	// looks again before it sleeps, and sleeps and wakes up less often.
+	many = 8
 )
 
 // fly sends f on its way; it ends by a value on f.done. An error is of this host.
 func (l *loop) fly(f *flight) error {
-	if err := l.register(f); err != nil {
+	if err := l.register(f); err != nil || f.watched {
 		return err
 	}
 	// Edge-triggered: one registration serves connecting, reading and writing (epoll(7)).
@@ -52,6 +55,7 @@ func (l *loop) fly(f *flight) error {
 		l.forget(f)
 		return fmt.Errorf("epoll: %w: %w", unix.ENOBUFS, err)
 	}
+	f.watched = true
 	return nil
 }
 
@@ -62,8 +66,10 @@ func (l *loop) register(f *flight) error {
 	if err := l.ready(); err != nil {
 		return err
 	}
-	l.last++
-	f.generation = l.last
+	if !f.watched {
+		l.last++
+		f.generation = l.last
+	}
 	l.flights[f.fd] = f
 	l.wakeBy(f.deadline)
 	l.rouse()
@@ -109,37 +115,44 @@ func (l *loop) run() {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for l.wait(timer) {
-		n, _ := nonblock.Events(l.epoll, l.events[:])
-		for _, e := range l.events[:max(n, 0)] {
-			l.advance(e)
-		}
-		if n < len(l.events) { // else answers may be waiting: on a busy host time is up for us, not for servers
-			now := time.Now()
-			l.expire(now)
-			l.depart(now)
+		for l.round() >= many {
 		}
 	}
+}
+
+// round carries on what has events and does what is due. It returns how many conversations that were.
+func (l *loop) round() int {
+	n, _ := nonblock.Events(l.epoll, l.events[:])
+	for _, e := range l.events[:max(n, 0)] {
+		l.advance(e)
+	}
+	if n == len(l.events) { // answers may be waiting: on a busy host time is up for us, not for servers
+		return n
+	}
+	now := time.Now()
+	l.expire(now)
+	return max(n, 0) + l.depart(now)
 }
 
 // wait sleeps until there may be something to do; false: the loop is closed.
 func (l *loop) wait(timer *time.Timer) bool {
 	l.mu.Lock()
-	pause, closed := together, l.closed
+	rest, closed := together, l.closed
 	if len(l.cruises) >= crowd {
-		pause = crowded
+		rest = crowded
 	}
 	if len(l.flights) == 0 {
 		l.resting = !closed
-		pause = time.Hour
+		rest = time.Hour
 		if !l.wakeAt.IsZero() {
-			pause = time.Until(l.wakeAt)
+			rest = time.Until(l.wakeAt)
 		}
 	}
 	l.mu.Unlock()
 	if closed {
 		return false
 	}
-	timer.Reset(pause)
+	timer.Reset(rest)
 	select {
 	case <-timer.C:
 	case <-l.kick:
@@ -218,20 +231,23 @@ func (l *loop) cut(f *flight) {
 
 // land forgets a flight that has ended; its cruise goes on, or who waits for it is told.
 func (l *loop) land(f *flight) {
-	l.forget(f)
-	if !l.arrived(f) {
-		f.done <- struct{}{}
+	if c := l.forget(f); c != nil {
+		l.arrived(c, f)
+		return
 	}
+	f.drop()
+	f.done <- struct{}{}
 }
 
-// forget closes a flight's socket. The number may be used again at once, so it is forgotten first.
-func (l *loop) forget(f *flight) {
+// forget has a flight known no more, and returns its cruise. The number of its socket may be used again at once when
+// that is closed, so this comes first.
+func (l *loop) forget(f *flight) *cruise {
 	l.mu.Lock()
+	defer l.mu.Unlock()
 	if l.flights[f.fd] == f {
 		delete(l.flights, f.fd)
 	}
-	l.mu.Unlock()
-	_ = nonblock.Close(int(f.fd))
+	return f.cruise
 }
 
 // close ends the goroutine. Flights must have landed.

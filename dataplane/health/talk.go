@@ -10,8 +10,9 @@ import (
 // flier is a prober whose conversation a loop can carry on.
 type flier interface {
 	prober
-	// conversation returns what is said over the connection; nil: nothing.
-	conversation() *dicom.EchoRequestor
+	// conversation returns what is said over the connection; nil: nothing. It takes over the memory of one that has
+	// ended, if that is not nil.
+	conversation(ended *dicom.EchoRequestor) *dicom.EchoRequestor
 	// landed returns the result of a flight that has ended.
 	landed(f *flight) Result
 }
@@ -32,11 +33,12 @@ func flierOf(p prober) flier {
 // probe makes one probe in the loop. If ctx ends, it is cut short.
 func (l *loop) probe(ctx context.Context, p flier) Result {
 	at := p.where()
-	f, err := takeOff(at.address, p.conversation(), time.Now().Add(at.timeout))
+	f, err := takeOff(at.address, p.conversation(nil), time.Now().Add(at.timeout))
 	if err != nil {
 		return at.dialResult(err)
 	}
 	if err := l.fly(f); err != nil {
+		f.drop()
 		return at.dialResult(err)
 	}
 	return l.await(ctx, f, p)
@@ -53,7 +55,7 @@ func (l *loop) await(ctx context.Context, f *flight, p flier) Result {
 	return p.landed(f)
 }
 
-func (tcpProber) conversation() *dicom.EchoRequestor { return nil }
+func (tcpProber) conversation(*dicom.EchoRequestor) *dicom.EchoRequestor { return nil }
 
 func (p tcpProber) landed(f *flight) Result {
 	if f.err != nil {
@@ -62,7 +64,13 @@ func (p tcpProber) landed(f *flight) Result {
 	return Result{}
 }
 
-func (p dicomProber) conversation() *dicom.EchoRequestor { return p.plan.Requestor() }
+func (p dicomProber) conversation(ended *dicom.EchoRequestor) *dicom.EchoRequestor {
+	if ended == nil {
+		return p.plan.Requestor()
+	}
+	p.plan.Again(ended)
+	return ended
+}
 
 func (p dicomProber) landed(f *flight) Result {
 	switch o := f.echo.Outcome(); {

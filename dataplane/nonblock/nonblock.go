@@ -42,6 +42,14 @@ func Connect(fd int, to netip.AddrPort) error {
 	return code(errno)
 }
 
+// Disconnect ends a socket's connection, so that Connect can begin another (connect(2), AF_UNSPEC). One that is still
+// open is reset; the port that the kernel chose is given back, options stay.
+func Disconnect(fd int) error {
+	sa := unix.RawSockaddr{Family: unix.AF_UNSPEC}
+	_, _, errno := unix.RawSyscall(unix.SYS_CONNECT, uintptr(fd), uintptr(unsafe.Pointer(&sa)), unsafe.Sizeof(sa))
+	return code(errno)
+}
+
 // swapped is a port in network byte order, as it lies in memory.
 func swapped(port uint16) (out uint16) {
 	b := (*[2]byte)(unsafe.Pointer(&out))
