@@ -85,6 +85,18 @@ func (e *Engine) Stats() Stats {
 	return st
 }
 
+// Connections is how many client connections are open.
+func (e *Engine) Connections() (n int64) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, l := range e.listeners {
+		for i := range l.cells {
+			n += l.cells[i].current.Load()
+		}
+	}
+	return n
+}
+
 func (l *listener) stats() ListenerStats {
 	st := ListenerStats{Name: l.name}
 	for i := range l.cells {

@@ -184,9 +184,5 @@ func (h *handler) drain(ctx context.Context) error {
 
 // Status implements keeper.Handler.
 func (h *handler) Status() keeper.Status {
-	status := keeper.Status{Verdicts: h.checks.Verdicts(), Draining: h.draining.Load()}
-	for _, l := range h.engine.Stats().Listeners {
-		status.Connections += l.Current
-	}
-	return status
+	return keeper.Status{Verdicts: h.checks.Verdicts(), Connections: h.engine.Connections(), Draining: h.draining.Load()}
 }

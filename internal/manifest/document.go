@@ -2,6 +2,7 @@ package manifest
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -23,6 +24,7 @@ type document struct {
 	file      string
 	number    int
 	firstLine int
+	sum       [sha256.Size]byte // of its text
 }
 
 // fail reports a problem at a line of the document; 0: unknown.
@@ -170,9 +172,8 @@ func (d *document) balancer(o Object, n *yaml.Node, content map[string]any) {
 	if !d.named(o, n, content) {
 		return
 	}
-	obj, errs := d.schema.Object(content)
-	if len(errs) > 0 {
-		d.failFields(o, n, errs)
+	obj := d.valid(o, n, content)
+	if obj == nil {
 		return
 	}
 	obj.Namespace = o.Namespace
@@ -182,6 +183,21 @@ func (d *document) balancer(o Object, n *yaml.Node, content map[string]any) {
 		}
 		d.set.addBalancer(obj, d.file)
 	}
+}
+
+// valid returns a balancer that the schema allows, or reports why it does not and returns nil.
+func (d *document) valid(o Object, n *yaml.Node, content map[string]any) *v1alpha1.TruePACSBalancer {
+	from := origin{d.sum, n.Line, n.Column}
+	obj := d.before[from]
+	if obj == nil {
+		var errs field.ErrorList
+		if obj, errs = d.schema.Object(content); len(errs) > 0 {
+			d.failFields(o, n, errs)
+			return nil
+		}
+	}
+	d.good[from] = obj
+	return obj.DeepCopy()
 }
 
 // failFields reports the schema's findings, each at its line.

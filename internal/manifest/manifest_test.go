@@ -134,6 +134,50 @@ func checkOrder(t *testing.T, set manifest.Set) {
 	}
 }
 
+// TestReadingAgain: what has not changed is the same, whatever was done with it meanwhile; what has changed is as it is
+// written.
+func TestReadingAgain(t *testing.T) {
+	item := func(name, address string) string {
+		return `{"apiVersion": "lb.truepacs.io/v1alpha1", "kind": "TruePACSBalancer", "metadata": {"name": "` + name + `"}, "spec": {
+			"virtualIPs": [{"name": "m", "address": "` + address + `"}], "serverPools": [{"name": "p", "servers": [{"name": "s", "address": "192.0.2.8"}]}],
+			"virtualServices": [{"name": "d", "virtualIPs": ["m"], "mode": "L4DR", "ports": [104], "serverPool": "p"}]}}`
+	}
+	list := func(addresses ...string) string {
+		text := `{"apiVersion": "v1", "kind": "List", "items": [`
+		for i, a := range addresses {
+			text += strings.Join(strings.Fields(item(fmt.Sprint("i", i), a)), " ") + ", "
+		}
+		return strings.TrimSuffix(text, ", ") + "]}" // all in one line
+	}
+	r := reader(t)
+	read := func(addresses ...string) (got []string) {
+		set, problems := r.Read(dir(map[string]string{"l.json": list(addresses...)}))
+		for _, b := range set.Balancers {
+			for i := range b.Spec.VirtualIPs {
+				got = append(got, b.Spec.VirtualIPs[i].Address)
+				b.Spec.VirtualIPs[i].Address = "used"
+			}
+		}
+		for _, p := range problems {
+			got = append(got, p.Error())
+		}
+		return got
+	}
+	for _, addresses := range [][]string{
+		{"192.0.2.1", "192.0.2.2"}, {"192.0.2.1", "192.0.2.2"}, {"192.0.2.1", "192.0.2.3"}, {"192.0.2.2", "192.0.2.1"}, {"192.0.2.2"},
+	} {
+		if diff := cmp.Diff(addresses, read(addresses...)); diff != "" {
+			t.Error(diff)
+		}
+	}
+	if got := read("192.0.2.2", "nowhere"); len(got) != 2 || got[0] != "192.0.2.2" || !strings.Contains(got[1], "nowhere") {
+		t.Errorf("read %v", got)
+	}
+	if got := read("192.0.2.2", "nowhere"); len(got) != 2 || !strings.Contains(got[1], "nowhere") {
+		t.Errorf("read again %v", got)
+	}
+}
+
 func TestSamplesAreRead(t *testing.T) {
 	set, problems := reader(t).ReadPath("../../config/samples")
 	if len(problems) > 0 || len(set.Balancers) < 3 || len(set.Secrets) < 1 {

@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -10,7 +11,9 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 
+	"github.com/truepacs/balancer/api/v1alpha1"
 	"github.com/truepacs/balancer/internal/schema"
 )
 
@@ -26,13 +29,24 @@ const (
 	maxProblems = 10
 )
 
-// Reader reads manifests. It is immutable and safe for use by several goroutines.
+// Reader reads manifests. It is safe for use by several goroutines.
 type Reader struct {
 	schema *schema.Validator
+
+	mu sync.Mutex
+	// good are the balancers of the last reading. What is written as before need not be held to the schema again, which
+	// is most of the work.
+	good map[origin]*v1alpha1.TruePACSBalancer
+}
+
+// origin is where an object came from: the text of a document, and the place in it.
+type origin struct {
+	text         [sha256.Size]byte
+	line, column int
 }
 
 // NewReader returns a Reader that holds balancers to a schema.
-func NewReader(v *schema.Validator) *Reader { return &Reader{v} }
+func NewReader(v *schema.Validator) *Reader { return &Reader{schema: v} }
 
 // ReadPath reads a directory, not its subdirectories, or a single file.
 func (r *Reader) ReadPath(name string) (Set, []Problem) {
@@ -45,7 +59,7 @@ func (r *Reader) ReadPath(name string) (Set, []Problem) {
 	}
 	p := r.start(os.DirFS(filepath.Dir(name)))
 	p.file(filepath.Base(name))
-	return p.set, p.problems
+	return r.finish(p)
 }
 
 // Read reads the manifests of a directory: the files that end in .yaml, .yml or .json. Hidden
@@ -69,7 +83,7 @@ func (r *Reader) Read(dir fs.FS) (Set, []Problem) {
 	for _, name := range names {
 		p.file(name)
 	}
-	return p.set, p.problems
+	return r.finish(p)
 }
 
 // manifests are the names of files that look like manifests, in order.
@@ -97,10 +111,21 @@ type pass struct {
 	problems  []Problem
 	documents int
 	lines     map[Object]string
+	// before are the balancers of the reading before, good those of this one.
+	before, good map[origin]*v1alpha1.TruePACSBalancer
 }
 
 func (r *Reader) start(dir fs.FS) *pass {
-	return &pass{schema: r.schema, dir: dir, set: newSet(), lines: map[Object]string{}}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return &pass{schema: r.schema, dir: dir, set: newSet(), lines: map[Object]string{}, before: r.good, good: map[origin]*v1alpha1.TruePACSBalancer{}}
+}
+
+func (r *Reader) finish(p *pass) (Set, []Problem) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.good = p.good
+	return p.set, p.problems
 }
 
 func (p *pass) report(problem Problem) { p.problems = append(p.problems, problem) }
@@ -127,7 +152,7 @@ func (p *pass) file(name string) {
 		if !p.count(name, i+1) {
 			return
 		}
-		d := document{pass: p, file: name, number: i + 1, firstLine: doc.firstLine}
+		d := document{pass: p, file: name, number: i + 1, firstLine: doc.firstLine, sum: sha256.Sum256(doc.text)}
 		d.read(doc.text)
 	}
 }
