@@ -70,7 +70,8 @@ func (x *exchange) fail(err error) {
 func (x *exchange) answer(r *reply) {
 	c := x.client
 	x.failed, x.answered, x.status = true, true, r.status
-	x.stuck = x.stuck || x.req.Body.Kind != http1.NoBody || r.status == 400
+	x.stuck = x.stuck || x.req.Body.Kind != http1.NoBody || r.status == 400 ||
+		x.req.Form == http1.AuthorityForm // what follows may be of the tunnel
 	x.keep = x.keep && !x.stuck && !c.ending() && x.req.Minor == 1
 	x.down.begin(nil, x.front.download(false))
 	x.down.hold(x.front.appendReply(x.down.buffer(c.w.loop), r))
