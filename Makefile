@@ -91,7 +91,7 @@ soak: setup tools kubernetes build ## Run the suites with full counts (root; hou
 bench-l4: setup build ## Measure layer 4 beside its peers (root; 15 minutes idle), see docs/benchmarks.md.
 	SCALE_SERVICES=$(or $(SCALE_SERVICES),10000) go test -count=1 -v -timeout 60m ./e2e/drivers -run '^TestThousandsOfServices$$'
 	SAVINGS_ROUNDS=$(or $(SAVINGS_ROUNDS),5) SAVINGS_MIB=$(or $(SAVINGS_MIB),32) go test -count=1 -v -timeout 90m ./e2e/bench/savings
-	THOUSAND_PERCENT=5 go test -count=$(or $(THOUSAND_ROUNDS),5) -v -timeout 20m ./e2e/bench/checks
+	THOUSAND_PERCENT=5 THOUSAND_TIMES=5 go test -count=$(or $(THOUSAND_ROUNDS),3) -v -timeout 20m ./e2e/bench/checks
 
 .PHONY: fuzz
 fuzz: ## Run every fuzz target for FUZZTIME.

@@ -27,8 +27,8 @@ func TestThousandServers(t *testing.T) {
 	t.Run("killed", w.kill)
 }
 
-// cost is what a core has to do with it. What a core can do differs between machines: make bench-l4 judges it, make
-// test shows it.
+// cost is what a core has to do with it. What a core can do differs between machines, and on one that others share
+// from minute to minute: make bench-l4 judges the median of several measurements, make test shows one.
 func (w *world) cost(t *testing.T) {
 	share := w.measure(t, "truepacs", w.program.Process.Pid)
 	if most, err := suite.Number("THOUSAND_PERCENT", 0); err != nil || most > 0 && share > float64(most)/100 {
@@ -64,23 +64,38 @@ func await(t *testing.T, what string, is func() (string, bool)) {
 	}
 }
 
-// measure prints a program's share of a core.
+// measure prints a program's share of a core, and returns the median of THOUSAND_TIMES measurements of 10 s.
 func (w *world) measure(t *testing.T, name string, pid int) float64 {
 	t.Helper()
+	times, err := suite.Number("THOUSAND_TIMES", 1)
+	suite.Must(t, err)
 	processes := family(t, pid)
+	var shares []float64
+	for range times {
+		shares = append(shares, w.share(t, name, processes))
+	}
+	if now := family(t, pid); !slices.Equal(now, processes) {
+		t.Errorf("the processes of %s were %v and are %v", name, processes, now)
+	}
+	slices.Sort(shares)
+	median := shares[len(shares)/2]
+	suite.Verdict(t, "%s checks %d servers every second: median of %d measurements of 10 s %.1f %% of a core, in %d processes, no process started",
+		name, len(w.servers), len(shares), 100*median, len(processes))
+	return median
+}
+
+// share measures once.
+func (w *world) share(t *testing.T, name string, processes []string) float64 {
+	t.Helper()
 	before, frames, began := ran(t, processes), w.wire.carried.Load(), time.Now()
 	time.Sleep(10 * time.Second)
 	took, after := time.Since(began), ran(t, processes)
 	user, system := float64(after.user-before.user)/float64(took), float64(after.system-before.system)/float64(took)
 	rate := float64(w.wire.carried.Load()-frames) / took.Seconds()
-	if now := family(t, pid); !slices.Equal(now, processes) {
-		t.Errorf("the processes of %s were %v and are %v", name, processes, now)
-	}
 	if least := 6 * float64(len(w.servers)); rate < least {
 		t.Errorf("%.0f frames a second are less than the %.0f that so many checks need", rate, least)
 	}
-	suite.Verdict(t, "%s checks %d servers every second: %.1f %% of a core (%.1f in the kernel) in %d processes, %.0f frames a second on the wire, no process started",
-		name, len(w.servers), 100*(user+system), 100*system, len(processes), rate)
+	t.Logf("%s: %.1f %% of a core (%.1f in the kernel), %.0f frames a second on the wire", name, 100*(user+system), 100*system, rate)
 	return user + system
 }
 
