@@ -154,9 +154,8 @@ func (r *EchoRequestor) Done() bool { return r.stage == StageDone }
 
 // heard is what a server has answered in good order. The same bytes mean the same, and need not be read again.
 type heard struct {
-	accepted     []byte // an A-ASSOCIATE-AC
-	maxPDULength uint32 // said in it
-	succeeded    []byte // the P-DATA-TF of a C-ECHO-RSP
+	accepted  []byte // an A-ASSOCIATE-AC
+	succeeded []byte // the P-DATA-TF of a C-ECHO-RSP
 }
 
 // knows acts on p if it is what the server has answered at this stage before.
@@ -165,7 +164,7 @@ func (r *EchoRequestor) knows(p []byte) bool {
 	case r.dec.Buffered() > 0 || len(r.command) > 0:
 		return false
 	case r.stage == StageAssociation && bytes.Equal(p, r.heard.accepted):
-		r.ask(r.heard.maxPDULength)
+		r.question()
 	case r.stage == StageEcho && bytes.Equal(p, r.heard.succeeded):
 		r.outcome = Succeeded{}
 		r.release()
@@ -177,10 +176,10 @@ func (r *EchoRequestor) knows(p []byte) bool {
 
 // Feed takes received bytes, which it copies. After Done it ignores them.
 func (r *EchoRequestor) Feed(p []byte) {
-	if r.Done() || r.knows(p) {
+	if len(p) == 0 || r.Done() || r.knows(p) {
 		return
 	}
-	whole, before := r.dec.Buffered() == 0 && len(r.command) == 0 && len(p) > 0, r.stage
+	whole, before := r.dec.Buffered() == 0 && len(r.command) == 0, r.stage
 	r.read(p)
 	whole = whole && r.dec.Buffered() == 0
 	switch {
@@ -266,7 +265,6 @@ func (r *EchoRequestor) accepted(ac *AssociateAC) {
 	case answer.TransferSyntax != ImplicitVRLittleEndianUID && answer.TransferSyntax != ExplicitVRLittleEndianUID:
 		r.fail(fmt.Errorf("A-ASSOCIATE-AC chose transfer syntax %s, which was not offered: %w", answer.TransferSyntax, ErrMalformed))
 	default:
-		r.heard.maxPDULength = ac.User.MaxPDULength
 		r.ask(ac.User.MaxPDULength)
 	}
 }
@@ -277,6 +275,11 @@ func (r *EchoRequestor) ask(maxPDULength uint32) {
 		r.fail(fmt.Errorf("its maximum PDU length %d has no room for a C-ECHO: %w", maxPDULength, ErrMalformed))
 		return
 	}
+	r.question()
+}
+
+// question asks; there is room for it.
+func (r *EchoRequestor) question() {
 	r.stage = StageEcho
 	r.say(r.plan.question)
 }

@@ -232,3 +232,35 @@ func TestNewEchoRequestorNamesTheField(t *testing.T) {
 		})
 	}
 }
+
+// TestEchoRemembersWholeAnswersOnly: neither nothing nor the end of an answer is what a server answered before.
+func TestEchoRemembersWholeAnswersOnly(t *testing.T) {
+	accepted, answered := encode(t, acceptance(implicit, 0)), encode(t, response(t, Command{Field: CEchoRSP, RespondedTo: 1}, 1))
+	for name, server := range map[string][]byte{"association": nil, "echo": accepted} {
+		t.Run(name, func(t *testing.T) {
+			r := newEcho(t)
+			r.Feed(server)
+			before := r.Stage()
+			if r.Feed(nil); r.Stage() != before || r.Outcome() != nil {
+				t.Errorf("nothing was taken for an answer: stage %v, outcome %v", r.Stage(), r.Outcome())
+			}
+		})
+	}
+	r := newEcho(t)
+	for _, p := range [][]byte{accepted[:20], accepted[20:], answered[:9], answered[9:]} {
+		r.Feed(p)
+	}
+	if r.Outcome() != (Succeeded{}) {
+		t.Fatalf("outcome %v", r.Outcome())
+	}
+	for name, ends := range map[string][]byte{"association": accepted[20:], "echo": answered[9:]} {
+		r.plan.Again(r)
+		if name == "echo" {
+			r.Feed(accepted)
+		}
+		before := r.Stage()
+		if r.Feed(ends); r.Stage() > before && !r.Done() {
+			t.Errorf("%s: the end of an answer was taken for all of it", name)
+		}
+	}
+}

@@ -155,11 +155,15 @@ func (l *loop) crew(c *cruise, start time.Time) (*flight, error) {
 	return f, nil
 }
 
-// carry gives a cruise its flight.
+// carry gives a cruise its flight, which the loop knows first: one that is recalled later cuts it.
 func (l *loop) carry(c *cruise, f *flight, start time.Time) error {
+	if err := l.fly(f); err != nil {
+		return err
+	}
 	l.mu.Lock()
+	defer l.mu.Unlock()
 	if c.place < 0 { // recalled meanwhile
-		l.mu.Unlock()
+		delete(l.flights, f.fd)
 		return os.ErrClosed
 	}
 	f.cruise, c.flight, c.start = c, f, start
@@ -167,8 +171,7 @@ func (l *loop) carry(c *cruise, f *flight, start time.Time) error {
 		c.at = f.deadline.Add(time.Hour) // it lands by its deadline
 	}
 	heap.Fix(&l.cruises, c.place)
-	l.mu.Unlock()
-	return l.fly(f)
+	return nil
 }
 
 // end ends a cruise, unless it was recalled.

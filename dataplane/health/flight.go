@@ -64,7 +64,10 @@ func (f *flight) again(at netip.AddrPort, deadline time.Time) error {
 	f.deadline, f.err, f.stage, f.unsent = deadline, nil, 0, f.unsent[:0]
 	f.connected, f.parting, f.over = false, false, false
 	if f.echo != nil {
-		_ = nonblock.Disconnect(int(f.fd)) // its end of the connection; the server's may be open for long
+		// Its end of the connection; the server's may be open for long.
+		if err := nonblock.Disconnect(int(f.fd)); err != nil {
+			return os.NewSyscallError("connect", err)
+		}
 	}
 	acknowledgeLate(int(f.fd)) // which ends with the connection
 	_, err := advance(int(f.fd), at)

@@ -386,13 +386,13 @@ func TestRefusedRequests(t *testing.T) {
 		"hidden dots":       {"GET /x/%2e%2E/y HTTP/1.1\r\nHost: a\r\n\r\n", 400},
 	} {
 		t.Run(name, func(t *testing.T) {
-			c := dialRaw(t, r.addr()).send(tc.in)
+			c := dialRaw(t, r.addr()).send(tc.in + "GET /x HTTP/1.1\r\nHost: a\r\n\r\n") // which no server must see
 			res, body := c.response("GET")
 			if res.StatusCode != tc.status || body == "" {
 				t.Errorf("status %d %q, want %d", res.StatusCode, body, tc.status)
 			}
-			if !res.Close {
-				t.Error("the connection is kept")
+			if more, err := io.ReadAll(c.Reader); !res.Close || err != nil || len(more) > 0 {
+				t.Errorf("the connection goes on: close %v, %q, %v", res.Close, more, err)
 			}
 		})
 	}

@@ -86,16 +86,7 @@ func (e *Engine) Stats() Stats {
 }
 
 // Connections is how many client connections are open.
-func (e *Engine) Connections() (n int64) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	for _, l := range e.listeners {
-		for i := range l.cells {
-			n += l.cells[i].current.Load()
-		}
-	}
-	return n
-}
+func (e *Engine) Connections() int64 { return e.open.n.Load() }
 
 func (l *listener) stats() ListenerStats {
 	st := ListenerStats{Name: l.name}
