@@ -36,6 +36,7 @@ func TestDependenciesPointOneWay(t *testing.T) {
 		"./dataplane/plan":           {module + "dataplane/ipvs", module + "dataplane/agent", "golang.org"},
 		"./dataplane/dicom":          append(io, module+"dataplane/model"),
 		"./dataplane/http1":          append(io, module+"dataplane/model"),
+		"./dataplane/http2":          append(io, module+"dataplane/model"),
 		"./dataplane/eventloop":      append(io, module+"dataplane/model", module+"dataplane/l7"),
 		"./dataplane/relay":          append(io, module+"dataplane/model", module+"dataplane/l7"),
 		"./dataplane/stream":         append(io, module+"dataplane/model", module+"dataplane/l7"),
