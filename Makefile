@@ -31,6 +31,7 @@ setup: .cache ## Install the Debian packages that are missing (root).
 tools: .cache
 	@cd tools && go build -o ../$(BIN)/controller-gen sigs.k8s.io/controller-tools/cmd/controller-gen
 	@cd tools && go build -o ../$(BIN)/helm helm.sh/helm/v4/cmd/helm
+	@cd tools && go build -o ../$(BIN)/h2spec github.com/summerwind/h2spec/cmd/h2spec
 
 .PHONY: kubernetes
 kubernetes: .cache
