@@ -25,13 +25,13 @@ func (d *ChunkDecoder) trailerOctet(c byte) error {
 	if err != nil {
 		return d.fail(err.Reason)
 	}
-	if !f.ID.trailing() {
+	if !f.ID.Trailing() {
 		d.trailers = d.trailers[:from]
 	}
 	return nil
 }
 
-// trailing tells whether a field may be sent as a trailer. RFC 9110 section 6.5.1 excludes those
+// Trailing tells whether a field may be sent as a trailer. RFC 9110 section 6.5.1 excludes those
 // for framing, routing, authentication and the connection, which a recipient must have seen
 // first; and a server that merges trailers into the header must not get a forged X-Forwarded-For.
-func (id FieldID) trailing() bool { return id == OtherField || id == Date }
+func (id FieldID) Trailing() bool { return id == OtherField || id == Date }

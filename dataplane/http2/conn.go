@@ -100,6 +100,14 @@ const idleBuffer = 1024
 // Full says that OutputLimit is pending: do not Feed until it was Sent.
 func (c *Conn) Full() bool { return len(c.out)-c.sent >= c.cfg.OutputLimit }
 
+// Partial says that a part has come of what the peer should send in one go: the preface, a frame other than DATA, a
+// field block.
+func (c *Conn) Partial() bool {
+	in := &c.input
+	return in.preface < len(preface) || c.block.open ||
+		in.headLen > 0 && (in.headLen < frameHeadLen || in.frame.kind != frameData)
+}
+
 // Streams returns how many streams are not over.
 func (c *Conn) Streams() int { return len(c.table.open) }
 

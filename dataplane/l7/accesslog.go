@@ -86,6 +86,22 @@ func appendBytes(b []byte, in, out int64) []byte {
 	return strconv.AppendInt(b, out, 10)
 }
 
+// account counts the request and writes its line.
+func (x *exchange) account() {
+	count := x.client.listener.count(x.client.w)
+	in, out := x.up.moved, x.down.moved
+	if in > 0 {
+		count.bytesIn.Add(in)
+	}
+	if out > 0 {
+		count.bytesOut.Add(out)
+	}
+	if x.failed {
+		count.errors.Add(1)
+	}
+	x.log(in, out)
+}
+
 // log writes the line of a request.
 func (x *exchange) log(in, out int64) {
 	c := x.client

@@ -158,8 +158,20 @@ func (w *wire) frame(block []byte, n int, done bool, trailers []byte) []byte {
 	return out
 }
 
-// stream implements sink.
-func (w *wire) stream() *stream.Stream { return w.to }
+// write implements sink.
+func (w *wire) write(p []byte, _ bool) (int, error) { return w.to.Write(p) }
+
+// drain implements sink.
+func (w *wire) drain(p *eventloop.Pipe) (int, error) { return w.to.Drain(p) }
+
+// finish implements sink: frame has said it all.
+func (w *wire) finish([]byte) error { return nil }
+
+// flush implements sink.
+func (w *wire) flush() error { return w.to.Flush() }
+
+// closeWrite implements sink.
+func (w *wire) closeWrite() error { return w.to.CloseWrite() }
 
 // direct implements sink.
 func (w *wire) direct() bool { return !w.chunked && w.to.Clear() }

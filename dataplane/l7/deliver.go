@@ -13,7 +13,7 @@ func (x *exchange) deliver() {
 	in := r.Framing([]byte(x.method))
 	lengthless := in.Kind == http1.Chunked || in.Kind == http1.UntilClose
 	chunked := lengthless && x.front.delivery() == inChunks
-	x.endless = lengthless && !chunked
+	x.endless = lengthless && x.front.delivery() == byClosing
 	x.serverOK = r.KeepAlive() && in.Kind != http1.UntilClose && !r.Misframed()
 	x.unsent = x.sending && (x.req.Expects && !x.going || !x.serverOK)
 	x.keep = x.keep && !x.endless && !x.unsent && !c.ending()
@@ -31,7 +31,7 @@ func (x *exchange) deliver() {
 		more, n, done, err := x.body.inline(out, most, chunked)
 		up.in.release(c.w.loop)
 		x.down.hold(more)
-		x.down.moved, x.down.taken = int64(n), done
+		x.down.took(n, done)
 		if err != nil {
 			_ = x.down.flush(c)
 			x.tear(&sourceError{err})

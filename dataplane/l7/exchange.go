@@ -9,8 +9,8 @@ import (
 	"github.com/truepacs/balancer/dataplane/stream"
 )
 
-// front is where a request came from and its answer goes to: an HTTP/1 connection, later a stream of an HTTP/2 one,
-// which writes its request as an HTTP/1.1 head for that.
+// front is where a request came from and its answer goes to: an HTTP/1 connection, or a stream of an HTTP/2 one, which
+// writes its request as an HTTP/1.1 head for that.
 type front interface {
 	holder
 	// upload is what the client sends: the request's content, or all of it from now on (http1.UntilClose); download
@@ -21,8 +21,10 @@ type front interface {
 	delivery() delivery
 	// released says that the request's head is not needed any more.
 	released()
+	// agrees says whether the client can be given the response.
+	agrees(r *http1.Response) bool
 	// appendHead appends the head of the answer, appendInterim that of one before it, appendSwitch that of a 101, and
-	// appendReply a whole answer of the proxy itself.
+	// appendReply a whole answer of the proxy itself. What goes to the client in another way is not appended.
 	appendHead(dst []byte, r *http1.Response, chunked bool) []byte
 	appendInterim(dst []byte, r *http1.Response) []byte
 	appendSwitch(dst []byte, r *http1.Response) []byte
@@ -35,6 +37,7 @@ type delivery int
 const (
 	inChunks  delivery = iota // by the chunked coding
 	byClosing                 // by the end of the connection
+	inFrames                  // by what carries the content
 )
 
 // stage is how far an exchange has come.
@@ -233,7 +236,7 @@ func (x *exchange) reached() {
 	out, n, done, err := from.inline(out, max(pieceSize-len(out), 0), x.wire.chunked)
 	x.up.begin(from, &x.wire)
 	x.up.hold(out)
-	x.up.moved, x.up.taken = int64(n), done
+	x.up.took(n, done)
 	x.forget()
 	if err != nil {
 		x.lose(&clientError{err})
@@ -347,6 +350,8 @@ func (x *exchange) judge(up *upstream) (more bool, err error) {
 	switch {
 	case status == 101 && !x.upgrade:
 		return false, &http1.Error{Status: 502, Reason: "server switches protocols unasked"}
+	case !x.front.agrees(&up.resp):
+		return false, &http1.Error{Status: 502, Reason: "server does not agree to the WebSocket properly"}
 	case status == 101:
 		x.switchProtocols()
 		return false, nil

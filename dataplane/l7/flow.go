@@ -2,6 +2,7 @@ package l7
 
 import (
 	"errors"
+	"slices"
 
 	"github.com/truepacs/balancer/dataplane/eventloop"
 	"github.com/truepacs/balancer/dataplane/http1"
@@ -35,10 +36,18 @@ type source interface {
 
 // sink takes the content of a message.
 type sink interface {
-	// frame makes n bytes of content, which lie in block behind a margin, ready to be sent.
+	// frame makes n bytes of content, which lie in block behind a margin, ready to be written.
 	frame(block []byte, n int, done bool, trailers []byte) []byte
-	// stream is where the result goes.
-	stream() *stream.Stream
+	// write takes some of p, which is not empty; last: the message ends with it. ErrAgain: nothing can be taken now.
+	write(p []byte, last bool) (int, error)
+	// drain takes content from a pipe, which is not empty, if direct.
+	drain(p *eventloop.Pipe) (int, error)
+	// finish says that the content is complete, as often as that is found.
+	finish(trailers []byte) error
+	// flush sends what write collected; nil: nothing waits any more.
+	flush() error
+	// closeWrite ends the direction, after what waits.
+	closeWrite() error
 	// direct says whether content goes there as it is.
 	direct() bool
 }
@@ -70,15 +79,16 @@ func isSource(err error) bool {
 // flow carries one message from a source to a sink. It holds at most one block or one pipe; while the sink takes
 // nothing, nothing is read.
 type flow struct {
-	from  source // nil: there is nothing beside what is held
-	to    sink
-	block *eventloop.Block
-	held  []byte // to be sent
-	pipe  *eventloop.Pipe
-	moved int64 // bytes of content taken from the source
-	taken bool  // the source has given all
-	over  bool  // and the sink has taken it
-	bulk  bool  // so much comes that splicing pays
+	from     source // nil: there is nothing beside what is held
+	to       sink
+	block    *eventloop.Block
+	held     []byte // to be sent
+	pipe     *eventloop.Pipe
+	trailers []byte // field lines behind the content
+	moved    int64  // bytes of content taken from the source
+	taken    bool   // the source has given all
+	over     bool   // and the sink has taken it
+	bulk     bool   // so much comes that splicing pays
 }
 
 // begin makes the flow ready; what it holds stays.
@@ -116,14 +126,13 @@ func (f *flow) flush(c *client) error {
 	if err := f.send(c); err != nil {
 		return err
 	}
-	return f.to.stream().Flush()
+	return f.to.flush()
 }
 
 // send is flush, but for what the sink may collect.
 func (f *flow) send(c *client) error {
-	to := f.to.stream()
 	for len(f.held) > 0 {
-		n, err := to.Write(f.held)
+		n, err := f.to.write(f.held, f.taken && len(f.trailers) == 0)
 		if err != nil {
 			return err
 		}
@@ -131,13 +140,24 @@ func (f *flow) send(c *client) error {
 		c.touch()
 	}
 	for f.pipe != nil && f.pipe.Held() > 0 {
-		if _, err := to.Drain(f.pipe); err != nil {
+		if _, err := f.to.drain(f.pipe); err != nil {
 			return err
 		}
 		c.touch()
 	}
 	f.drop(c.w.loop)
-	return nil
+	if !f.taken {
+		return nil
+	}
+	return f.to.finish(f.trailers)
+}
+
+// took notes what the source has given; done: it was the last.
+func (f *flow) took(n int, done bool) {
+	f.moved += int64(n)
+	if done {
+		f.taken, f.trailers = true, slices.Clone(f.from.trailers()) // the source may be gone before they are sent
+	}
 }
 
 // pump carries what it can; over says when all is done.
@@ -148,7 +168,7 @@ func (f *flow) pump(c *client) error {
 	if err := f.carry(c); err != nil {
 		return err
 	}
-	switch err := f.to.stream().Flush(); err {
+	switch err := f.to.flush(); err {
 	case nil:
 		f.over = f.taken && !f.holds()
 	case stream.ErrAgain:
@@ -181,7 +201,6 @@ func (f *flow) carry(c *client) error {
 			return &sourceError{err}
 		}
 		c.touch()
-		f.moved += int64(n)
 		budget -= max(n, 1)
 	}
 }
@@ -200,10 +219,10 @@ func (f *flow) take(l *eventloop.Loop) (int, error) {
 	if err != nil {
 		return n, err
 	}
-	f.taken = done
+	f.took(n, done)
 	f.bulk = n >= pieceSize && f.to.direct()
 	if n > 0 || done {
-		f.held = f.to.frame(b, n, done, f.from.trailers())
+		f.held = f.to.frame(b, n, done, f.trailers)
 	}
 	return n, nil
 }
@@ -214,6 +233,7 @@ func (f *flow) splice(from *stream.Stream, left int64) (n int, err error) {
 		return 0, err
 	}
 	f.bulk = n >= few
-	f.taken, err = f.from.took(n, err)
+	done, err := f.from.took(n, err)
+	f.took(n, done)
 	return n, err
 }

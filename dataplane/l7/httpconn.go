@@ -14,10 +14,11 @@ import (
 type httpState int
 
 const (
-	shaking   httpState = iota // TLS is being agreed on
-	reading                    // a request head is due
-	serving                    // a request is served
-	lingering                  // the last answer is on its way, what still comes is swallowed
+	shaking      httpState = iota // TLS is being agreed on
+	reading                       // a request head is due
+	multiplexing                  // HTTP/2 has taken over
+	serving                       // a request is served
+	lingering                     // the last answer is on its way, what still comes is swallowed
 	gone
 )
 
@@ -28,10 +29,11 @@ const requestsPerTurn = 32
 // lingerReads bounds how much a connection that is being closed may still send.
 const lingerReads = 1 << 10
 
-// httpConn is a client connection that speaks HTTP/1.
+// httpConn is a client connection that speaks HTTP: version 1, unless h2 has taken over.
 type httpConn struct {
-	client
+	conn
 	*turn     // nil while no request has begun
+	h2        *h2conn
 	state     httpState
 	used      bool // it has served a request
 	begun     bool // the first byte of a head has come
@@ -118,6 +120,9 @@ func (c *httpConn) run() {
 				c.stream.Again()
 				return
 			}
+		case multiplexing:
+			c.h2.run()
+			return
 		case lingering:
 			c.swallow()
 			return
@@ -135,6 +140,10 @@ func (c *httpConn) shake() bool {
 	}
 	switch err {
 	case nil:
+		if c.stream.Protocol() == "h2" {
+			c.multiplex()
+			return true
+		}
 		c.state = reading
 		c.await()
 		return true
@@ -227,7 +236,7 @@ func (c *httpConn) answerBroken(err error) {
 // finish ends a request and goes on with the next, or ends the connection.
 func (c *httpConn) finish() {
 	x := &c.x
-	c.account()
+	x.account()
 	switch {
 	case x.keep:
 		c.state = reading
@@ -247,22 +256,6 @@ func (c *httpConn) rest() {
 		spare(&c.w.spareTurns, c.turn)
 		c.turn = nil
 	}
-}
-
-// account counts the request and writes its line.
-func (c *httpConn) account() {
-	x, count := &c.x, c.listener.count(c.w)
-	in, out := x.up.moved, x.down.moved
-	if in > 0 {
-		count.bytesIn.Add(in)
-	}
-	if out > 0 {
-		count.bytesOut.Add(out)
-	}
-	if x.failed {
-		count.errors.Add(1)
-	}
-	x.log(in, out)
 }
 
 // linger ends a connection on which the client may still be sending: it reads on for a moment, since closing at once
@@ -308,16 +301,22 @@ func (c *httpConn) kill() {
 	if !c.w.loop.Closing() {
 		c.listener.count(c.w).errors.Add(1) // a mistake in the program
 	}
-	if c.state == serving {
+	switch c.state {
+	case serving:
 		c.x.discard()
-		c.account()
+		c.x.account()
+		c.end(c.x.endless)
+	case multiplexing:
+		c.h2.discard()
+		fallthrough
+	default:
+		c.end(false)
 	}
-	c.end(c.state == serving && c.x.endless)
 }
 
 // end closes the connection.
 func (c *httpConn) end(reset bool) {
-	c.state = gone
+	c.state, c.h2 = gone, nil
 	c.in.drop(c.w.loop)
 	c.rest()
 	if c.next != nil {
@@ -352,6 +351,9 @@ func (c *httpConn) delivery() delivery {
 	}
 	return inChunks
 }
+
+// agrees implements front: the client judges.
+func (c *httpConn) agrees(*http1.Response) bool { return true }
 
 // released implements front.
 func (c *httpConn) released() { c.in.release(c.w.loop) }

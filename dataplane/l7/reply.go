@@ -47,12 +47,15 @@ func refusal(err error) reply {
 	return replyBadRequest
 }
 
+// replyFields are in every answer.
+const replyFields = "Content-Type: text/plain; charset=utf-8\r\nCache-Control: no-store\r\n"
+
 // append appends the whole answer; to HEAD it has no body.
 func (r reply) append(dst []byte, head, keep bool) []byte {
 	dst = append(dst, "HTTP/1.1 "...)
 	dst = strconv.AppendInt(dst, int64(r.status), 10)
 	dst = append(append(append(dst, ' '), r.reason...), "\r\n"...)
-	dst = append(dst, "Content-Type: text/plain; charset=utf-8\r\nCache-Control: no-store\r\n"...)
+	dst = append(dst, replyFields...)
 	dst = append(dst, r.field...)
 	dst = http1.AppendLength(dst, int64(len(r.text)))
 	if !keep {

@@ -17,7 +17,7 @@ func tlsConfig(l model.Listener) (*tlssession.Config, error) {
 	}
 	c := &tls.Config{MinVersion: cmp.Or(l.TLS.MinVersion, tls.VersionTLS12)}
 	if l.Application == model.HTTP {
-		c.NextProtos = []string{"http/1.1"}
+		c.NextProtos = []string{"h2", "http/1.1"}
 	}
 	for _, m := range l.TLS.Certificates {
 		pair, err := tls.X509KeyPair(m.CertPEM, m.KeyPEM)

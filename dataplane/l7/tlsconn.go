@@ -12,7 +12,7 @@ import (
 
 // tlsConn is a client connection whose TLS ends here and whose bytes are passed through.
 type tlsConn struct {
-	client
+	conn
 	stage    stage // resting: the handshake is not over
 	in       input
 	seat     seat

@@ -35,14 +35,13 @@ func (t *tunnel) carry(c *client, f *flow, shut *bool) error {
 	if err := f.pump(c); err != nil || !f.over {
 		return err
 	}
-	to := f.to.stream()
 	if *shut {
 		return nil
 	}
-	if err := to.CloseWrite(); err != nil {
+	if err := f.to.closeWrite(); err != nil {
 		return &sinkError{err}
 	}
-	if err := to.Flush(); err == stream.ErrAgain {
+	if err := f.to.flush(); err == stream.ErrAgain {
 		return nil
 	}
 	*shut = true

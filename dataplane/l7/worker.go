@@ -21,6 +21,7 @@ type worker struct {
 
 	spareHTTP      []*httpConn
 	spareTurns     []*turn
+	spareStreams   []*h2stream
 	spareUpstreams []*upstream
 	sparePairs     []*pair
 }
@@ -49,7 +50,10 @@ func (w *worker) of(s *server) *serverCounters { return &s.cells[w.loop.Index()%
 // hurry gives idle client connections little time for one more request.
 func (w *worker) hurry() {
 	for c := w.http; c != nil; c = c.next {
-		if c.idle() {
+		switch {
+		case c.h2 != nil:
+			c.stream.Again()
+		case c.idle():
 			c.phase(w.engine.cfg.Timeouts.DrainIdle)
 		}
 	}

@@ -67,6 +67,14 @@ func (s *Stream) Handshake() error {
 	}
 }
 
+// Protocol is what the peers agreed on by ALPN, once the handshake is over; empty: nothing.
+func (s *Stream) Protocol() string {
+	if s.secure == nil {
+		return ""
+	}
+	return s.secure.session.Protocol()
+}
+
 // feed gives the session more ciphertext. ErrAgain: there is none, or the session has as much as it takes.
 func (s *Stream) feed() error {
 	x := s.secure

@@ -81,6 +81,14 @@ func (s *Session) FeedEOF() { s.in.eof = true }
 // Feed is used for something else, unless Read or Handshake said ErrMore.
 func (s *Session) Keep() { s.in.keep() }
 
+// Protocol is what was agreed on by ALPN (RFC 7301); empty: nothing, or the handshake is not over.
+func (s *Session) Protocol() string {
+	if s.handshake != nil {
+		return ""
+	}
+	return s.conn.ConnectionState().NegotiatedProtocol
+}
+
 // Readable tells whether Read could do something without another Feed.
 func (s *Session) Readable() bool {
 	if s.err != nil || s.handshake != nil || s.readErr != nil {
