@@ -8,7 +8,7 @@
 //	engine.Close()
 //
 // The engine binds nothing and checks no server: sockets come from the caller of Apply, verdicts
-// through SetHealth. It may import model, certs, eventloop, http1, nonblock, relay, stream,
+// through SetHealth. It may import model, certs, eventloop, http1, http2, nonblock, relay, stream,
 // tlssession, golang.org/x/sys/unix and logr, and nothing that knows Kubernetes.
 //
 // # Who does what
@@ -18,14 +18,14 @@
 //
 // Traffic: one event loop per core, each with a worker (worker.go), which owns what lives there
 // and needs no lock. Connections come from a listener (listener.go). TCP in clear goes to package
-// relay (tcp.go); TCP whose TLS ends here is a tlsConn; HTTP/1 is a httpConn. All of it is state
-// machines: whatever is told about either side, run goes on with everything that can go on, until
-// nothing can.
+// relay (tcp.go); TCP whose TLS ends here is a tlsConn; HTTP is a httpConn, which a h2conn with a
+// h2stream for each request takes over when HTTP/2 was agreed on. All of it is state machines:
+// whatever is told about either side, run goes on with everything that can go on, until nothing can.
 //
 // A request passes three parts that know little of each other:
 //
-//   - the front (httpConn, later a stream of HTTP/2) reads the request, brings it into the
-//     canonical form (http1.Request) and writes heads for the client;
+//   - the front (httpConn, h2stream) reads the request, brings it into the canonical form
+//     (http1.Request) and writes heads for the client;
 //   - the exchange (exchange.go, deliver.go) finds the route, takes a seat at a server (seat.go),
 //     sends, reads the answer and decides what becomes of both connections;
 //   - the back (upstream.go) is a connection to a server: in use, or unused and then watched, for
@@ -35,8 +35,8 @@
 // most, and while the sink takes nothing, nothing is read. So a server may answer before it has
 // read the request. Where both ends are clear and the framing allows it, splice(2) moves it.
 //
-// Limits of waiting are one timer for each client connection (client.go). It is set when a phase
-// begins; what moves later is noted, and looked at when the timer runs out.
+// Limits of waiting are one timer for each client connection and each stream (client.go). It is set
+// when a phase begins; what moves later is noted, and looked at when the timer runs out.
 //
 // The snapshot of a listener is read once a request. Between loops requests share counters in
 // cache lines of their own and, because the servers are chosen by them, whose turn it is and how
