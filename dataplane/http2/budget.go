@@ -21,8 +21,8 @@ const (
 	// glitchesByFinished is how many frames of no use a finished stream allows for: clients send
 	// PING, PRIORITY and WINDOW_UPDATE with each request.
 	glitchesByFinished = 50
-	// glitchesByFrame and one for each KiB is what content sent allows for: a WINDOW_UPDATE each
-	// for the stream and the connection.
+	// glitchesByFrame is what a frame of content sent allows for, beside one for each KiB of
+	// content sent or received: a WINDOW_UPDATE each for the stream and the connection.
 	glitchesByFrame = 2
 	// tinyWindow is a flow-control window so small that the frames which it cuts allow for nothing.
 	tinyWindow = 1024

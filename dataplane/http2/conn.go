@@ -46,6 +46,7 @@ type Conn struct {
 	// tableDropped is set once the peer was told that our HPACK table is empty.
 	tableDropped bool
 	leaving      leaving
+	accepted     uint32 // the last stream that the handler got, told in GOAWAY
 }
 
 // New returns a connection on which nothing was received. Its settings are in the output.
@@ -122,7 +123,7 @@ func (c *Conn) Abort() {
 // fail ends the connection, RFC 9113 section 5.4.1.
 func (c *Conn) fail(err *Error) {
 	c.err = err
-	c.out = appendGoAway(c.out, c.table.last, err.Code, err.Reason)
+	c.out = appendGoAway(c.out, c.accepted, err.Code, err.Reason)
 	c.resetAll(err.Code)
 }
 

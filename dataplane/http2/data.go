@@ -78,6 +78,7 @@ func (c *Conn) beginData(f frameHead) *Error {
 	if d.content == 0 && !f.has(flagEndStream) {
 		return c.glitch()
 	}
+	c.glitches.refill(d.content / 1024)
 	return nil
 }
 

@@ -16,7 +16,8 @@ func (s *Stream) Respond(status int, w *FieldWriter, end bool) {
 	if s.over || s.headed {
 		return
 	}
-	c := s.c
+	c, final := s.c, status >= 200
+	end = end && final
 	var prefix [8]byte
 	head := prefix[:0]
 	if !c.tableDropped {
@@ -24,7 +25,7 @@ func (s *Stream) Respond(status int, w *FieldWriter, end bool) {
 		head = append(head, tableEmpty)
 	}
 	c.appendBlock(s.id, appendStatus(head, status), w, end)
-	s.headed = status >= 200
+	s.headed = final
 	if end {
 		s.ended()
 	}

@@ -29,7 +29,7 @@ func (c *Conn) Shutdown() {
 
 func (c *Conn) leave() {
 	c.leaving = left
-	c.out = appendGoAway(c.out, c.table.last, NoError, "")
+	c.out = appendGoAway(c.out, c.accepted, NoError, "")
 }
 
 // Ended says that no stream is left and none will come: write the output and close.

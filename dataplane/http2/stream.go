@@ -43,6 +43,7 @@ func (c *Conn) open(id uint32) *Stream {
 		recvWindow: int(c.cfg.StreamWindow), sendWindow: c.peerWindow, length: -1,
 	}
 	c.table.open = append(c.table.open, s)
+	c.accepted = id
 	return s
 }
 
