@@ -44,24 +44,42 @@ func newJournal(w io.Writer, log logr.Logger) *journal {
 func (j *journal) write(w io.Writer, engineer logr.Logger) {
 	defer close(j.ended)
 	told, failing := int64(0), false
+	var lines []byte
 	for page := range j.full {
-		n, err := w.Write(page)
+		lines = j.gather(lines[:0], page)
+		n, err := w.Write(lines)
 		if err != nil {
-			j.dropped.Add(int64(bytes.Count(page[max(0, min(n, len(page))):], []byte{'\n'})))
+			j.dropped.Add(int64(bytes.Count(lines[max(0, min(n, len(lines))):], []byte{'\n'})))
 		}
 		if err != nil && !failing { // once: a full disk is not helped by a line for each page
 			engineer.Error(err, "the access log cannot be written: look at the disk or the program that reads it")
 		}
 		failing = err != nil
-		select {
-		case j.empty <- page[:0]:
-		default:
-		}
 		if lost := j.lost(); lost > told && !failing {
 			engineer.Info("lines of the access log were dropped: it could not be written, or not fast enough", "lines", lost-told)
 			told = lost
 		}
 	}
+}
+
+// gather appends a page and those that wait behind it: while the loops are busy this goroutine gets a processor seldom.
+func (j *journal) gather(lines, page []byte) []byte {
+	for more := true; more; {
+		lines = append(lines, page...)
+		select {
+		case j.empty <- page[:0]:
+		default:
+		}
+		if len(lines) >= pagesWaiting*pageSize {
+			break
+		}
+		select {
+		case page, more = <-j.full:
+		default:
+			more = false
+		}
+	}
+	return lines
 }
 
 func (j *journal) lost() int64 { return j.dropped.Load() }
