@@ -2,6 +2,7 @@ package eventloop
 
 import (
 	"net/netip"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -51,9 +52,10 @@ func advice(err error) string {
 const sample = 8
 
 // choose says which of n loops gets a connection that loop self has accepted. It is self, unless another of those
-// looked at has fewer open ones by more than an eighth: with few connections they are spread one by one, with many a
-// hand-over is rare. turn goes up with each connection and picks whom to look at.
-func choose(n, self, turn int, open func(int) int64) int {
+// looked at has fewer open ones by more than an eighth, and by more than end anyway within moments: with few connections
+// they are spread one by one, with many a hand-over is rare, and those that end after a request stay where they
+// are until the loop falls behind. turn goes up with each connection and picks whom to look at.
+func choose(n, self, turn int, ending int64, open func(int) int64) int {
 	best, fewest := self, open(self)
 	bound := fewest
 	for i := range min(n, sample) {
@@ -62,10 +64,40 @@ func choose(n, self, turn int, open func(int) int64) int {
 			best, fewest = other, count
 		}
 	}
-	if bound <= fewest+fewest/8 {
+	if bound <= fewest+max(fewest/8, ending) {
 		return self
 	}
 	return best
+}
+
+// churn is how many connections of a loop end within moment.
+type churn struct {
+	since       time.Duration
+	last, count int64
+}
+
+const moment = 4 * time.Millisecond
+
+// turn begins a new moment if the last one is over.
+func (c *churn) turn(now time.Duration) {
+	passed := now - c.since
+	if passed < moment {
+		return
+	}
+	if c.last = 0; passed < 2*moment {
+		c.last = c.count
+	}
+	c.since, c.count = now, 0
+}
+
+func (c *churn) ended(now time.Duration) {
+	c.turn(now)
+	c.count++
+}
+
+func (c *churn) rate(now time.Duration) int64 {
+	c.turn(now)
+	return max(c.last, c.count)
 }
 
 // handed is a connection on its way to its loop.

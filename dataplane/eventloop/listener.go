@@ -29,7 +29,7 @@ type Acceptor interface {
 // Listener takes connections from one listening socket for all loops of a group.
 //
 // One loop accepts, and hands a connection to the loop with the fewest open ones when it has itself noticeably
-// more (see choose). The socket is not watched by every loop: EPOLLEXCLUSIVE
+// more, apart from those that end at once (see choose). The socket is not watched by every loop: EPOLLEXCLUSIVE
 // wakes one of several only if threads wait in the very epoll instances that hold the socket. Loops that park behind a gate would all
 // be woken for each connection.
 type Listener struct {
@@ -103,6 +103,7 @@ func (x *Listener) Open() int { return int(x.open.Load()) }
 // Done says that a connection given to Accepted has ended; l is the loop it lived on.
 func (x *Listener) Done(l *Loop) {
 	l.open.Add(-1)
+	l.churn.ended(l.now)
 	x.open.Add(-1)
 }
 
@@ -195,7 +196,7 @@ func (x *Listener) Ready(events Events) {
 func (x *Listener) place(c handed) {
 	x.turn++
 	loops := x.group.loops
-	to := loops[choose(len(loops), x.loop.index, x.turn, func(i int) int64 { return loops[i].open.Load() })]
+	to := loops[choose(len(loops), x.loop.index, x.turn, x.loop.churn.rate(x.loop.now), func(i int) int64 { return loops[i].open.Load() })]
 	x.open.Add(1)
 	to.open.Add(1)
 	to.counters.accepted.Add(1)

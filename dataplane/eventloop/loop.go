@@ -17,6 +17,11 @@ const (
 	batch = 256
 	// yieldAfter is how many turns a busy loop takes before it lets other goroutines have its core.
 	yieldAfter = 64
+	// nap is how long a brisk loop waits by itself before it parks: parking and waking up through the Go runtime cost
+	// as much as serving a small request.
+	nap = 50 * time.Microsecond
+	// briskly is how soon after the turn before events come to a loop that is worth a nap.
+	briskly = 2 * nap
 )
 
 // Loop is one event loop. Unless they say otherwise, its methods may be called on its own goroutine only: in
@@ -42,10 +47,12 @@ type Loop struct {
 	current  key    // whose handler is running
 	newborn  handed // the connection that an acceptor is being given
 	now      time.Duration
-	busy     int // turns since the loop last let go of its core
+	busy     int  // turns since the loop last let go of its core
+	brisk    bool // events came soon after the last turn
 	closing  bool
 	counters counters
 	open     atomic.Int64 // accepted connections
+	churn    churn
 }
 
 func newLoop(g *Group, index int) (*Loop, error) {
@@ -165,7 +172,9 @@ func (l *Loop) collect() {
 	default:
 		l.busy++
 	}
+	before := l.now
 	l.now = time.Since(l.group.start)
+	l.brisk = l.now-before < briskly
 	l.counters.turns.Add(1)
 	l.counters.events.Add(uint64(l.ready))
 }
@@ -175,6 +184,12 @@ func (l *Loop) park() {
 	until, limited := l.wheel.next()
 	if limited && until <= l.now || !l.inbox.sleep() {
 		return
+	}
+	if l.brisk {
+		if l.ready, _ = nonblock.EventsWithin(l.epoll, l.events, int64(nap)); l.ready > 0 {
+			l.inbox.awake()
+			return
+		}
 	}
 	l.counters.parks.Add(1)
 	l.gate.wait(l.group.start, l.now, until, limited)

@@ -3,7 +3,7 @@
 // Before each call of package unix the runtime prepares for one that may block, and wakes its monitor thread,
 // which then looks every 20 microseconds whether it does. For a loop that makes thousands of calls that cannot
 // block, that costs as much as some of the calls. So use this package only where the kernel returns at
-// once: on sockets with O_NONBLOCK, and for waiting with a timeout of 0.
+// once: on sockets with O_NONBLOCK, and for waiting with a timeout of 0 or of microseconds.
 //
 // It imports golang.org/x/sys/unix alone.
 package nonblock
@@ -106,5 +106,13 @@ func Watch(epoll, fd int, events uint32, tag int32) error {
 // Events fills events, which is not empty, with what has happened, and does not wait for more.
 func Events(epoll int, events []unix.EpollEvent) (int, error) {
 	n, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(epoll), uintptr(unsafe.Pointer(&events[0])), uintptr(len(events)), 0, 0, 0)
+	return done(n, errno)
+}
+
+// EventsWithin is Events, but waits for up to most nanoseconds if nothing has happened (epoll_pwait2(2), Linux 5.11;
+// ENOSYS before). Meanwhile no other goroutine gets the processor of the runtime on which it is called.
+func EventsWithin(epoll int, events []unix.EpollEvent, most int64) (int, error) {
+	limit := unix.NsecToTimespec(most)
+	n, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_PWAIT2, uintptr(epoll), uintptr(unsafe.Pointer(&events[0])), uintptr(len(events)), uintptr(unsafe.Pointer(&limit)), 0, 0)
 	return done(n, errno)
 }

@@ -114,3 +114,33 @@ func TestErrors(t *testing.T) {
 		t.Errorf("no socket: %v", err)
 	}
 }
+
+// TestEventsWithin waits no longer than it is told, and no longer than for the first event.
+func TestEventsWithin(t *testing.T) {
+	epoll, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	must(t, err)
+	t.Cleanup(func() { _ = unix.Close(epoll) })
+	fd, err := unix.Eventfd(0, unix.EFD_NONBLOCK|unix.EFD_CLOEXEC)
+	must(t, err)
+	t.Cleanup(func() { _ = unix.Close(fd) })
+	must(t, nonblock.Add(epoll, fd, unix.EPOLLIN, 9))
+	events := make([]unix.EpollEvent, 4)
+	began := time.Now()
+	n, err := nonblock.EventsWithin(epoll, events, int64(2*time.Millisecond))
+	for err == unix.EINTR {
+		n, err = nonblock.EventsWithin(epoll, events, int64(2*time.Millisecond))
+	}
+	if took := time.Since(began); n != 0 || err != nil || took < 2*time.Millisecond {
+		t.Errorf("%d events after %s, %v", n, took, err)
+	}
+	_, err = unix.Write(fd, []byte{1, 0, 0, 0, 0, 0, 0, 0})
+	must(t, err)
+	began = time.Now()
+	n, err = nonblock.EventsWithin(epoll, events, int64(time.Minute))
+	if took := time.Since(began); n != 1 || err != nil || nonblock.Data(&events[0]) != 9 || took > 10*time.Second {
+		t.Errorf("%d events after %s, %v", n, took, err)
+	}
+	if _, err := nonblock.EventsWithin(-1, events, 1); !errors.Is(err, unix.EBADF) {
+		t.Errorf("no epoll: %v", err)
+	}
+}
