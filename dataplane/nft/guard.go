@@ -65,13 +65,16 @@ func socket(property expr.SocketKey, value byte) rule {
 // askRules note which answers datagrams from guarded addresses call for; what a declared port
 // sends is an answer itself.
 func askRules() []rule {
-	rules := each(sourceParts(), []string{setOpen, setOpenRanges}, func(_ family, set string) rule { return rule{in(set), accept()} })
-	for i := range rules {
-		rules[i] = append(protocol(unix.IPPROTO_UDP), rules[i]...)
-	}
+	rules := []rule{{
+		&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: register(0)},
+		&expr.Cmp{Op: expr.CmpOpNeq, Register: register(0), Data: []byte{unix.IPPROTO_UDP}},
+		accept(),
+	}}
+	rules = append(rules, each(sourceParts(), []string{setOpen, setOpenRanges}, func(_ family, set string) rule {
+		return rule{in(set), accept()}
+	})...)
 	for _, f := range families() {
-		r := append(protocol(unix.IPPROTO_UDP), load(f, sourceAddress())...)
-		r = append(r, in(setGuarded+f.suffix))
+		r := append(load(f, sourceAddress()), in(setGuarded+f.suffix))
 		r = append(r, load(f, answerParts()...)[2:]...)
 		rules = append(rules, append(r, &expr.Dynset{
 			SrcRegKey: register(0), SetName: setAnswers + f.suffix, Operation: unix.NFT_DYNSET_OP_UPDATE, Timeout: answerLife,
