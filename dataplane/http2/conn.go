@@ -86,7 +86,7 @@ func (c *Conn) Output() []byte { return c.out[c.sent:] }
 func (c *Conn) Sent(n int) {
 	c.sent += n
 	switch rest := len(c.out) - c.sent; {
-	case rest == 0 && len(c.table.open) == 0 && cap(c.out) > idleBuffer:
+	case rest == 0 && len(c.table.open) == 0 && cap(c.out) > keptBuffer:
 		c.out, c.sent = nil, 0
 	case rest < c.sent:
 		copy(c.out, c.out[c.sent:])
@@ -95,8 +95,26 @@ func (c *Conn) Sent(n int) {
 	c.serve()
 }
 
-// idleBuffer is the largest buffer that a connection without streams keeps.
-const idleBuffer = 1024
+const (
+	// keptBuffer is the largest buffer for output that a connection without streams keeps.
+	keptBuffer = 16 << 10
+	// idleBuffer is the largest one that is left by Trim, or kept for other things.
+	idleBuffer = 1 << 10
+)
+
+// Trim gives back memory that a connection without streams does not need. Call it when nothing
+// came for a while.
+func (c *Conn) Trim() {
+	if len(c.table.open) > 0 {
+		return
+	}
+	c.table.open, c.table.free = nil, nil
+	if len(c.Output()) == 0 && cap(c.out) > idleBuffer {
+		c.out, c.sent = nil, 0
+	}
+	c.fields = FieldWriter{}
+	c.section.Fields = nil
+}
 
 // Full says that OutputLimit is pending: do not Feed until it was Sent.
 func (c *Conn) Full() bool { return len(c.out)-c.sent >= c.cfg.OutputLimit }

@@ -33,11 +33,7 @@ func (s *Stream) ID() uint32 { return s.id }
 
 // open makes the stream of a new request.
 func (c *Conn) open(id uint32) *Stream {
-	s := &Stream{}
-	if n := len(c.table.free); n > 0 {
-		s = c.table.free[n-1]
-		c.table.free = c.table.free[:n-1]
-	}
+	s := c.table.unused()
 	*s = Stream{
 		Owner: s.Owner, c: c, id: id,
 		recvWindow: int(c.cfg.StreamWindow), sendWindow: c.peerWindow, length: -1,

@@ -81,6 +81,17 @@ func (t *table) closed(id uint32) ending {
 	return t.others.find(id)
 }
 
+// unused returns memory for a stream.
+func (t *table) unused() *Stream {
+	n := len(t.free)
+	if n == 0 {
+		return &Stream{}
+	}
+	s := t.free[n-1]
+	t.free = t.free[:n-1]
+	return s
+}
+
 func (t *table) remove(s *Stream, how ending) {
 	if i, ok := t.search(s.id); ok {
 		t.open = slices.Delete(t.open, i, i+1)
