@@ -14,12 +14,13 @@ func ownSourceRules() []rule {
 	})
 }
 
-// guardRules let through what is not for a guarded address, ICMP, later fragments, declared destinations,
-// answers to datagrams of this host, and connections of TCP.
+// guardRules let through what this host says to itself, what is not for a guarded address, ICMP, later fragments,
+// declared destinations, answers to datagrams of this host, and connections of TCP.
 func (s Shape) guardRules() []rule {
-	rules := each([]part{destinationAddress()}, []string{setGuarded}, func(_ family, set string) rule {
+	rules := []rule{append(arrived(arphrdLoopback), accept())}
+	rules = append(rules, each([]part{destinationAddress()}, []string{setGuarded}, func(_ family, set string) rule {
 		return rule{out(set), accept()}
-	})
+	})...)
 	rules = append(rules,
 		append(protocol(unix.IPPROTO_ICMP), accept()),
 		append(protocol(unix.IPPROTO_ICMPV6), accept()),

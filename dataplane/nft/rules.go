@@ -36,8 +36,11 @@ const (
 	icmpv6Redirect = 137
 )
 
-// arphrdEther is ARPHRD_ETHER of linux/if_arp.h.
-const arphrdEther = 1
+// Types of interfaces, linux/if_arp.h.
+const (
+	arphrdEther    = 1
+	arphrdLoopback = 772
+)
 
 type rule = []expr.Any
 
@@ -160,10 +163,13 @@ func exemptPeers() rule {
 }
 
 // fromEthernet matches packets that came in a frame with MAC addresses.
-func fromEthernet() rule {
+func fromEthernet() rule { return arrived(arphrdEther) }
+
+// arrived matches packets that came through an interface of a type.
+func arrived(kind uint16) rule {
 	return rule{
 		&expr.Meta{Key: expr.MetaKeyIIFTYPE, Register: register(0)},
-		&expr.Cmp{Op: expr.CmpOpEq, Register: register(0), Data: binary.NativeEndian.AppendUint16(nil, arphrdEther)},
+		&expr.Cmp{Op: expr.CmpOpEq, Register: register(0), Data: binary.NativeEndian.AppendUint16(nil, kind)},
 	}
 }
 
