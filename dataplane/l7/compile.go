@@ -15,14 +15,15 @@ type compiler struct {
 	before   *state
 	after    *state
 	verdicts map[ServerKey]bool
+	tickets  *tickets
 	loops    int
 }
 
-func compile(proxy model.Proxy, before *state, verdicts map[ServerKey]bool, loops int) (*state, error) {
+func (e *Engine) compile(proxy model.Proxy) (*state, error) {
 	if err := validate(proxy); err != nil {
 		return nil, err
 	}
-	c := &compiler{before: before, after: emptyState(), verdicts: verdicts, loops: loops}
+	c := &compiler{before: e.state, after: emptyState(), verdicts: e.verdicts, tickets: e.tickets, loops: len(e.workers)}
 	for _, p := range proxy.Pools {
 		c.pool(p)
 	}
@@ -68,6 +69,10 @@ func (c *compiler) service(l model.Listener) (*service, error) {
 	if s.tls, err = c.tls(l); err != nil {
 		return nil, err
 	}
+	if s.tls != nil {
+		s.tickets = ticketScope(l)
+		s.tls.SetSessionTicketKeys(c.tickets.keys(s.tickets))
+	}
 	s.fallback = route{name: defaultRoute, backend: c.backend(l, l.Pool)}
 	s.cookie = s.fallback.backend.cookie
 	for _, r := range l.Routes {
@@ -76,7 +81,7 @@ func (c *compiler) service(l model.Listener) (*service, error) {
 	return s, nil
 }
 
-// tls keeps the configuration in use if nothing changed in it, so that sessions can be resumed.
+// tls keeps the configuration in use if nothing changed in it.
 func (c *compiler) tls(l model.Listener) (*tlssession.Config, error) {
 	if old := c.before.services[l.Name]; old != nil && old.http == (l.Application == model.HTTP) && reflect.DeepEqual(old.tlsModel, l.TLS) {
 		return old.tls, nil

@@ -23,6 +23,9 @@ type Config struct {
 	// all took (microseconds) and reaching a server (connectMicroseconds, -1: none was reached), and how it
 	// ended (termination: HAProxy's two letters, configuration manual 8.5).
 	AccessLog io.Writer
+	// TicketKeyLife is how long a key makes TLS session tickets; it opens them for three times as long after that.
+	// Default 12 h.
+	TicketKeyLife time.Duration
 	// Timeouts are the limits of waiting; absent ones have their defaults.
 	Timeouts Timeouts
 }
@@ -76,6 +79,9 @@ func (t Timeouts) withDefaults() Timeouts {
 
 func (c Config) withDefaults() Config {
 	c.Timeouts = c.Timeouts.withDefaults()
+	if c.TicketKeyLife <= 0 {
+		c.TicketKeyLife = 12 * time.Hour
+	}
 	if c.Log.GetSink() == nil {
 		c.Log = logr.Discard()
 	}

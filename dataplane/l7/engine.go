@@ -19,6 +19,7 @@ type Engine struct {
 	failed   error // why there are no loops
 	workers  []*worker
 	log      *journal
+	tickets  *tickets
 	open     census
 	draining atomic.Bool
 	close    sync.Once
@@ -37,6 +38,8 @@ func New(cfg Config) *Engine {
 		listeners: map[string]*listener{}, verdicts: map[ServerKey]bool{},
 	}
 	e.log = newJournal(e.cfg.AccessLog, e.cfg.Log)
+	e.tickets = newTickets(e.cfg.TicketKeyLife)
+	e.tickets.begin(e.renewTickets)
 	if e.group, e.failed = eventloop.New(eventloop.Config{Log: e.cfg.Log}); e.failed != nil {
 		return e
 	}
@@ -71,7 +74,7 @@ func (e *Engine) Apply(proxy model.Proxy, sockets map[string]net.Listener) error
 	if e.failed != nil {
 		return fmt.Errorf("configuration %d of the proxy: %w", proxy.Generation, e.failed)
 	}
-	after, err := compile(proxy, e.state, e.verdicts, len(e.workers))
+	after, err := e.compile(proxy)
 	if err != nil {
 		return fmt.Errorf("configuration %d of the proxy: %w", proxy.Generation, err)
 	}
@@ -158,6 +161,17 @@ func (e *Engine) retire(end *endpoint) {
 	}
 }
 
+// renewTickets gives every listener the keys that follow from new secrets.
+func (e *Engine) renewTickets() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, s := range e.state.services {
+		if s.tls != nil {
+			s.tls.SetSessionTicketKeys(e.tickets.keys(s.tickets))
+		}
+	}
+}
+
 // Running tells whether a listener runs, so that Apply needs no socket for it.
 func (e *Engine) Running(listener string) bool {
 	e.mu.Lock()
@@ -204,6 +218,7 @@ func (e *Engine) Drain(ctx context.Context) error {
 func (e *Engine) Close() {
 	e.stopAccepting()
 	e.close.Do(func() {
+		e.tickets.stop()
 		if e.group == nil {
 			e.log.close(nil)
 			return

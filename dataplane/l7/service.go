@@ -14,6 +14,7 @@ type service struct {
 	address  netip.AddrPort
 	tls      *tlssession.Config // nil: clear
 	tlsModel *model.TLS
+	tickets  [32]byte // the scope of its session tickets
 	forward  bool
 	trusted  []netip.Prefix
 	cookie   *cookie // of the default pool; nil: no persistence

@@ -1,10 +1,11 @@
 package l7
 
 import (
-	"cmp"
 	"crypto/tls"
 	"slices"
+	"time"
 
+	"github.com/truepacs/balancer/dataplane/certs"
 	"github.com/truepacs/balancer/dataplane/model"
 	"github.com/truepacs/balancer/dataplane/tlssession"
 )
@@ -15,18 +16,49 @@ func tlsConfig(l model.Listener) (*tlssession.Config, error) {
 	if l.TLS == nil {
 		return nil, nil
 	}
-	c := &tls.Config{MinVersion: cmp.Or(l.TLS.MinVersion, tls.VersionTLS12)}
+	c := &tls.Config{MinVersion: max(l.TLS.MinVersion, tls.VersionTLS12), CipherSuites: slices.Clone(l.TLS.CipherSuites)}
 	if l.Application == model.HTTP {
 		c.NextProtos = []string{"h2", "http/1.1"}
 	}
+	var pairs []*certs.Pair
 	for _, m := range l.TLS.Certificates {
-		pair, err := tls.X509KeyPair(m.CertPEM, m.KeyPEM)
+		pair, err := certs.Parse(m)
 		if err != nil {
-			return nil, refuse(l.Name, "certificate %q cannot be used (%w): give a PEM chain, leaf first, with its private key", m.Name, err)
+			return nil, refuse(l.Name, "certificate %q %w", m.Name, err)
 		}
-		c.Certificates = append(c.Certificates, pair)
+		pairs = append(pairs, pair)
+	}
+	c.GetCertificate = certs.NewSelector(pairs).Select
+	if err := verifyClients(c, l); err != nil {
+		return nil, err
 	}
 	return tlssession.Prepare(c), nil
+}
+
+// verifyClients makes c look at client certificates. crypto/tls verifies the chain; revocation is looked at anew when
+// a session is resumed.
+func verifyClients(c *tls.Config, l model.Listener) error {
+	m := l.TLS.Clients
+	if m == nil {
+		return nil
+	}
+	authorities, err := certs.ParseAuthorities(m.CA, m.CRL)
+	if err != nil {
+		return refuse(l.Name, "the authorities of client certificates cannot be used: %s %w", bundles(m), err)
+	}
+	c.ClientCAs, c.ClientAuth = authorities.Pool(), tls.VerifyClientCertIfGiven
+	if m.Required {
+		c.ClientAuth = tls.RequireAndVerifyClientCert
+	}
+	c.VerifyConnection = func(s tls.ConnectionState) error { return authorities.Revoked(s.VerifiedChains, time.Now()) }
+	return nil
+}
+
+func bundles(m *model.ClientCertificates) string {
+	if m.CRL == nil || m.CRL.Name == m.CA.Name {
+		return m.CA.Name
+	}
+	return m.CA.Name + " with " + m.CRL.Name
 }
 
 // cloneTLS copies what a later configuration is compared with: the caller may change its own.
@@ -34,10 +66,20 @@ func cloneTLS(m *model.TLS) *model.TLS {
 	if m == nil {
 		return nil
 	}
-	c := model.TLS{MinVersion: m.MinVersion}
+	c := model.TLS{MinVersion: m.MinVersion, CipherSuites: slices.Clone(m.CipherSuites)}
 	for _, pair := range m.Certificates {
 		pair.CertPEM, pair.KeyPEM = slices.Clone(pair.CertPEM), slices.Clone(pair.KeyPEM)
 		c.Certificates = append(c.Certificates, pair)
+	}
+	if m.Clients != nil {
+		clients := *m.Clients
+		clients.CA.Data = slices.Clone(clients.CA.Data)
+		if clients.CRL != nil {
+			crl := *clients.CRL
+			crl.Data = slices.Clone(crl.Data)
+			clients.CRL = &crl
+		}
+		c.Clients = &clients
 	}
 	return &c
 }

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/truepacs/balancer/dataplane/certs"
 	"github.com/truepacs/balancer/dataplane/http1"
 	"github.com/truepacs/balancer/dataplane/model"
 )
@@ -94,6 +95,9 @@ func validateListener(l model.Listener, pools map[string]bool) (errs []error) {
 		add(len(l.TLS.Certificates) == 0, "TLS without a certificate: name one")
 		add(l.TLS.MinVersion != 0 && l.TLS.MinVersion != tls.VersionTLS12 && l.TLS.MinVersion != tls.VersionTLS13,
 			"TLS version %#04x is not offered: use TLS 1.2 or TLS 1.3", l.TLS.MinVersion)
+		for _, id := range l.TLS.CipherSuites {
+			add(!certs.SecureSuite(id), "cipher suite %s is not offered: use those of TLS 1.2 with forward secrecy", tls.CipherSuiteName(id))
+		}
 	}
 	for _, r := range l.Routes {
 		add(!pools[r.Pool], "route %s: pool %q does not exist: use one of %s", r.Name, r.Pool, known(pools))

@@ -70,7 +70,33 @@ type TLS struct {
 	Certificates []Certificate `json:"certificates"`
 	// MinVersion is the oldest version accepted, as crypto/tls numbers them.
 	MinVersion uint16 `json:"minVersion"`
+	// CipherSuites are those of TLS 1.2 that are accepted, as crypto/tls numbers them; empty: all
+	// that are secure.
+	CipherSuites []uint16 `json:"cipherSuites,omitempty"`
+	// Clients verifies client certificates; nil: none is asked for.
+	Clients *ClientCertificates `json:"clients,omitempty"`
 }
+
+// ClientCertificates verifies clients by their certificates.
+type ClientCertificates struct {
+	// Required refuses clients without a certificate; else one that is shown must be good.
+	Required bool `json:"required,omitempty"`
+	// CA holds the certificates of the authorities, PEM encoded.
+	CA Bundle `json:"ca"`
+	// CRL holds the revocation lists, PEM encoded or one in DER; nil: revocation is not looked at.
+	CRL *Bundle `json:"crl,omitempty"`
+}
+
+// Bundle is public text from a Secret.
+type Bundle struct {
+	// Name is where it came from: namespace/secret.
+	Name string `json:"name"`
+	// Data is the text.
+	Data []byte `json:"data"`
+}
+
+// Format implements fmt.Formatter: the name only.
+func (b Bundle) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "bundle "+b.Name) }
 
 // Certificate is a certificate chain with its private key. It never prints the key.
 type Certificate struct {
