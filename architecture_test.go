@@ -41,6 +41,7 @@ func TestDependenciesPointOneWay(t *testing.T) {
 		"./dataplane/relay":          append(io, module+"dataplane/model", module+"dataplane/l7"),
 		"./dataplane/stream":         append(io, module+"dataplane/model", module+"dataplane/l7"),
 		"./dataplane/tlssession":     append(io, module+"dataplane/model", module+"dataplane/eventloop", "golang.org/x/sys"),
+		"./dataplane/certs":          append(io, module+"dataplane/eventloop", "golang.org/x/sys"),
 		"./dataplane/l7":             append(drivers, io...),
 		"./dataplane/agent":          drivers,
 		"./internal/translate":       slices.Concat(clients, drivers),

@@ -10,6 +10,9 @@ const (
 	ConditionProgrammed = "Programmed"
 	// ConditionServersHealthy: every server passes its health checks.
 	ConditionServersHealthy = "ServersHealthy"
+	// ConditionCertificatesValid: every certificate, authority and revocation list in use is valid for
+	// more than 7 days, and none that was put in its place is refused.
+	ConditionCertificatesValid = "CertificatesValid"
 	// ConditionNetworkSound: nothing on the directors or their network keeps what is programmed from
 	// working.
 	ConditionNetworkSound = "NetworkSound"
@@ -83,6 +86,18 @@ const (
 	ReasonNoServerLeft = "NoServerLeft"
 	// ReasonSound: nothing was found that stands in the way.
 	ReasonSound = "Sound"
+	// ReasonValid: every certificate is valid for more than 30 days, or there is none.
+	ReasonValid = "Valid"
+	// ReasonExpiresWithin30Days: a certificate should be renewed.
+	ReasonExpiresWithin30Days = "ExpiresWithin30Days"
+	// ReasonExpiresWithin7Days: a certificate must be renewed.
+	ReasonExpiresWithin7Days = "ExpiresWithin7Days"
+	// ReasonExpired: a certificate has expired.
+	ReasonExpired = "Expired"
+	// ReasonCertificateRefused: a new certificate is refused, the one before is served.
+	ReasonCertificateRefused = "CertificateRefused"
+	// ReasonCertificateFlawed: some clients will refuse a certificate.
+	ReasonCertificateFlawed = "CertificateFlawed"
 	// ReasonUsedInCluster: a virtual IP is also an address of a Service of the cluster, or in a pool
 	// that Services get addresses from.
 	ReasonUsedInCluster = "UsedInCluster"

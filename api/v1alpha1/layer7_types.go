@@ -64,19 +64,100 @@ const (
 )
 
 // ListenerTLS ends TLS at the balancer.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.cipherSuites) || !has(self.minVersion) || self.minVersion != 'TLS13'",message="cipherSuites are those of TLS 1.2: remove cipherSuites, or write minVersion: TLS12"
 type ListenerTLS struct {
 	// certificateRefs name Secrets of type kubernetes.io/tls in the same namespace, with keys
-	// tls.crt and tls.key. Several are chosen by the client's server name (SNI); the first
-	// serves clients that match none.
+	// tls.crt and tls.key. Several are chosen by the client's server name (SNI) and by the kinds of
+	// key that it supports; the first serves clients that match none. A renewed certificate that
+	// cannot be used, is not valid yet or is for other names is refused, and the one in use stays.
 	// +required
 	// +listType=map
 	// +listMapKey=name
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=16
 	CertificateRefs []SecretReference `json:"certificateRefs,omitempty"`
+	// serverNames are the names that clients use: host names, wildcards such as *.example.org, or
+	// addresses. A certificate that would leave one of them without any is refused. Absent: a
+	// renewed certificate must have a name in common with the one before.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=253
+	// +kubebuilder:validation:items:Pattern=`^(\*\.)?[A-Za-z0-9_:]([A-Za-z0-9._:-]*[A-Za-z0-9_:])?$`
+	ServerNames []string `json:"serverNames,omitempty"`
 	// minVersion is the oldest TLS version accepted. Absent: TLS12.
 	// +optional
 	MinVersion TLSVersion `json:"minVersion,omitempty"`
+	// cipherSuites are those of TLS 1.2 that are accepted, by their names in the IANA registry, for
+	// example TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384. Those of TLS 1.3 cannot be chosen. Absent: all
+	// that are secure.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=16
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=64
+	// +kubebuilder:validation:items:Pattern=`^TLS_[A-Z0-9_]+$`
+	CipherSuites []string `json:"cipherSuites,omitempty"`
+	// clientCertificates makes clients show a certificate. Absent: none is asked for.
+	// +optional
+	ClientCertificates *ClientCertificates `json:"clientCertificates,omitempty"`
+}
+
+// ClientCertificateMode says who needs a certificate.
+//
+// +kubebuilder:validation:Enum=Optional;Required
+type ClientCertificateMode string
+
+const (
+	// ClientCertificateOptional lets clients without a certificate in; one that is shown must be good.
+	ClientCertificateOptional ClientCertificateMode = "Optional"
+	// ClientCertificateRequired lets no client in without a good certificate.
+	ClientCertificateRequired ClientCertificateMode = "Required"
+)
+
+// ClientCertificates makes clients show a certificate.
+type ClientCertificates struct {
+	// mode says who needs a certificate: Optional or Required.
+	// +required
+	Mode ClientCertificateMode `json:"mode,omitempty"`
+	// caRef is where the certificates of the authorities are that issue the clients' certificates, PEM
+	// encoded. Key absent: ca.crt.
+	// +required
+	CARef SecretKeyReference `json:"caRef,omitempty,omitzero"`
+	// crlRef is where the revocation lists of these authorities are, PEM encoded or one in DER. Every
+	// authority needs one that is current: without it its clients are refused. Key absent: ca.crl.
+	// crlRef absent: revocation is not looked at.
+	// +optional
+	CRLRef *SecretKeyReference `json:"crlRef,omitempty"`
+}
+
+// ReferenceKind is the kind of an object that is referred to.
+//
+// +kubebuilder:validation:Enum=Secret
+type ReferenceKind string
+
+// KindSecret is a Secret.
+const KindSecret ReferenceKind = "Secret"
+
+// SecretKeyReference names a key of a Secret in the same namespace.
+type SecretKeyReference struct {
+	// kind is the kind of the object. Absent: Secret.
+	// +optional
+	Kind ReferenceKind `json:"kind,omitempty"`
+	// name is the name of the Secret.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$`
+	Name string `json:"name,omitempty"`
+	// key is the key in the Secret's data.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:Pattern=`^[-._A-Za-z0-9]+$`
+	Key string `json:"key,omitempty"`
 }
 
 // SecretReference names a Secret in the same namespace.

@@ -47,7 +47,8 @@ type TruePACSReportStatus struct {
 	// observedGeneration is the balancer's metadata.generation that this report speaks of.
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
-	// conditions are Accepted, ResolvedRefs and Programmed on this director.
+	// conditions are Accepted, ResolvedRefs, CertificatesValid, Programmed and NetworkSound on this
+	// director.
 	// +optional
 	// +listType=map
 	// +listMapKey=type

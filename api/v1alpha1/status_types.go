@@ -7,8 +7,8 @@ type TruePACSBalancerStatus struct {
 	// observedGeneration is the metadata.generation that this status speaks of.
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
-	// conditions are Accepted, ResolvedRefs, Programmed, ServersHealthy, Ready, Reconciling and
-	// Stalled.
+	// conditions are Accepted, ResolvedRefs, Programmed, ServersHealthy, Ready, Reconciling,
+	// Stalled, NetworkSound and CertificatesValid.
 	// +optional
 	// +listType=map
 	// +listMapKey=type
@@ -73,7 +73,7 @@ type VirtualServiceStatus struct {
 	// +required
 	// +kubebuilder:validation:MaxLength=63
 	Name string `json:"name,omitempty"`
-	// conditions are Accepted, ResolvedRefs and Programmed.
+	// conditions are Accepted, ResolvedRefs, Programmed and CertificatesValid.
 	// +optional
 	// +listType=map
 	// +listMapKey=type
@@ -83,6 +83,12 @@ type VirtualServiceStatus struct {
 	// spec: other balancers cannot have it. Absent: nothing.
 	// +optional
 	Programmed *ProgrammedService `json:"programmed,omitempty"`
+	// certificates are the certificates, authorities and revocation lists in use, the first to expire
+	// first.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=64
+	Certificates []CertificateStatus `json:"certificates,omitempty"`
 	// serverStates says how each server of each pool of the service is.
 	// +optional
 	// +listType=map
@@ -90,6 +96,31 @@ type VirtualServiceStatus struct {
 	// +listMapKey=name
 	// +kubebuilder:validation:MaxItems=1024
 	ServerStates []ServerState `json:"serverStates,omitempty"`
+}
+
+// CertificateKind is what expires.
+//
+// +kubebuilder:validation:Enum=Certificate;Intermediate;Authority;RevocationList
+type CertificateKind string
+
+// CertificateStatus is something in use that expires.
+type CertificateStatus struct {
+	// secret is the name of the Secret that it came from.
+	// +optional
+	// +kubebuilder:validation:MaxLength=253
+	Secret string `json:"secret,omitempty"`
+	// kind says what it is: Certificate, Intermediate (of its chain), Authority (of client
+	// certificates) or RevocationList.
+	// +optional
+	Kind CertificateKind `json:"kind,omitempty"`
+	// subject is its first name; of a revocation list, its issuer's.
+	// +optional
+	// +kubebuilder:validation:MaxLength=253
+	Subject string `json:"subject,omitempty"`
+	// notAfter is when it expires; of a revocation list, when the next one is due.
+	// +optional
+	// +kubebuilder:validation:MaxLength=32
+	NotAfter string `json:"notAfter,omitempty"`
 }
 
 // ProgrammedService is what a director has programmed for a service.

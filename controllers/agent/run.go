@@ -42,7 +42,7 @@ func Run(ctx context.Context, o Options) error {
 	o.Log.Info("this agent acts on the host", "node", o.Node, "version", o.Version)
 	r.restore()
 	go r.serveAPI(ctx)
-	go metrics.Run(ctx, o.Log, o.MetricsAddress, r.host.Inspect())
+	go metrics.Run(ctx, o.Log, o.MetricsAddress, r.host.Inspect(), metrics.NewCertificates(r.node.Certificates))
 	go r.answer(ctx)
 	return r.host.Run(ctx)
 }

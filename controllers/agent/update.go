@@ -148,7 +148,7 @@ func (r *runner) secrets(ctx context.Context, api client.Client, balancers []*v1
 			case err != nil:
 				return nil, fmt.Errorf("read Secret %s: %w", name, err)
 			default:
-				out[name] = translate.Secret{Found: true, CertPEM: s.Data[corev1.TLSCertKey], KeyPEM: s.Data[corev1.TLSPrivateKeyKey]}
+				out[name] = translate.Secret{Found: true, CertPEM: s.Data[corev1.TLSCertKey], KeyPEM: s.Data[corev1.TLSPrivateKeyKey], Data: s.Data}
 			}
 		}
 	}

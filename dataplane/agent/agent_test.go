@@ -312,6 +312,7 @@ func TestStoreKeepsKeysOffTheDisk(t *testing.T) {
 	node := testNode()
 	node.Proxy.Listeners = []model.Listener{
 		{Name: "tls", TLS: &model.TLS{Certificates: []model.Certificate{{Name: "ns/cert", CertPEM: []byte("C"), KeyPEM: []byte("SECRET")}}}},
+		{Name: "kept", TLS: &model.TLS{Certificates: []model.Certificate{{Name: "ns/cert", CertPEM: []byte("OLD"), KeyPEM: []byte("OLD SECRET")}}}},
 		{Name: "clear"},
 	}
 	if err := store.Save(Saved{Node: node}); err != nil {
@@ -331,6 +332,12 @@ func TestStoreKeepsKeysOffTheDisk(t *testing.T) {
 	onDisk, err := os.ReadFile(store.modelPath())
 	if err != nil || bytes.Contains(onDisk, []byte("SECRET")) || bytes.Contains(onDisk, []byte("U0VDUkVU")) {
 		t.Errorf("the private key is on disk (%v)", err)
+	}
+	if err := os.WriteFile(store.keysPath(), []byte(`{"ns/cert":"U0VDUkVU"}`), 0o600); err != nil { // as version 0.1 wrote it
+		t.Fatal(err)
+	}
+	if got, err = store.Load(); err != nil || string(got.Node.Proxy.Listeners[0].TLS.Certificates[0].KeyPEM) != "SECRET" {
+		t.Errorf("keys of version 0.1: %+v, %v", got.Node.Proxy.Listeners, err)
 	}
 	if err := os.Remove(store.keysPath()); err != nil {
 		t.Fatal(err)

@@ -112,25 +112,39 @@ func decodeState(body []byte) (saved Saved, err error) {
 }
 
 // takeKeys removes private keys from node, without changing what the caller holds, and returns
-// them by certificate name.
+// them by keyName.
 func takeKeys(node *model.Node) map[string][]byte {
 	keys := map[string][]byte{}
 	node.Proxy.Listeners = mapCertificates(node.Proxy.Listeners, func(c *model.Certificate) {
-		keys[c.Name] = c.KeyPEM
+		keys[keyName(c)] = c.KeyPEM
 		c.KeyPEM = nil
 	})
 	return keys
 }
 
+// keyName tells two certificates of one Secret apart: one that is kept, and one that took its place elsewhere.
+func keyName(c *model.Certificate) string {
+	sum := sha256.Sum256(c.CertPEM)
+	return c.Name + " " + hex.EncodeToString(sum[:])
+}
+
 // giveKeys puts private keys back; a listener that lacks one is left out: it cannot be served.
 func giveKeys(node *model.Node, keys map[string][]byte) {
 	var usable []model.Listener
-	for _, l := range mapCertificates(node.Proxy.Listeners, func(c *model.Certificate) { c.KeyPEM = keys[c.Name] }) {
+	for _, l := range mapCertificates(node.Proxy.Listeners, func(c *model.Certificate) { c.KeyPEM = keyOf(keys, c) }) {
 		if hasKeys(l) {
 			usable = append(usable, l)
 		}
 	}
 	node.Proxy.Listeners = usable
+}
+
+// keyOf also finds keys that version 0.1 wrote, by the certificate's name alone.
+func keyOf(keys map[string][]byte, c *model.Certificate) []byte {
+	if key, ok := keys[keyName(c)]; ok {
+		return key
+	}
+	return keys[c.Name]
 }
 
 func hasKeys(l model.Listener) bool {

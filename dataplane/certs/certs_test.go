@@ -56,26 +56,27 @@ func TestDecide(t *testing.T) {
 		needs []string
 		want  expect
 	}{
-		"a renewal":               {offer: issue(middle, pki.Spec{Names: names})},
-		"of another issuer":       {offer: issue(root, pki.Spec{Names: names})},
-		"with one name less":      {offer: issue(root, pki.Spec{Names: names[:1]})},
-		"as a wildcard":           {offer: issue(root, pki.Spec{Names: []string{"*.pacs.example"}})},
-		"RSA":                     {offer: issue(root, pki.Spec{Names: names, RSA: 2048})},
-		"missing":                 {nil, nil, expect{"is missing", "refused: is missing"}},
-		"wrong key":               {wrongKey, nil, expect{"cannot be used together", "refused: cannot be used together"}},
-		"no certificate":          {&model.Certificate{KeyPEM: wrongKey.KeyPEM}, nil, expect{"no certificate in tls.crt", "refused: no certificate in tls.crt"}},
-		"not a certificate":       {&model.Certificate{CertPEM: []byte("-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n")}, nil, expect{"cannot be read", "refused: cannot be read"}},
-		"issuer first":            {reversed, nil, expect{"number 2 of the chain", "refused: write it first"}},
-		"too long":                {long, nil, expect{"has 14 certificates", "refused: more than 10"}},
-		"another host's":          {served(t, other), nil, expect{"ris.example and the certificate in use for pacs.example, www.pacs.example", ""}},
-		"another's, as asked for": {served(t, other), []string{"ris.example"}, expect{"", ""}},
-		"without a needed name":   {issue(root, pki.Spec{Names: names[:1]}), names, expect{"not for www.pacs.example", ""}},
-		"not yet valid":           {issue(root, pki.Spec{Names: names, From: at.Add(day), Until: at.Add(9 * day)}), nil, expect{"is not valid before", "is not valid before"}},
-		"expired":                 {issue(root, pki.Spec{Names: names, From: at.Add(-9 * day), Until: at.Add(-day)}), nil, expect{"expired on", "expired on"}},
-		"chain not its own":       {unchained, nil, expect{"a chain that does not hold", "is not signed by certificate 2"}},
-		"chain expired":           {issue(stale, pki.Spec{Names: names}), nil, expect{`"Hospital Old Issuing" in its chain`, "Hospital Old Issuing"}},
-		"for clients only":        {issue(root, pki.Spec{Names: names, Usage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}}), nil, expect{"serverAuth", "serverAuth"}},
-		"short key":               {issue(root, pki.Spec{Names: names, RSA: 1024}), nil, expect{"1024 bits", "1024 bits"}},
+		"a renewal":                    {offer: issue(middle, pki.Spec{Names: names})},
+		"of another issuer":            {offer: issue(root, pki.Spec{Names: names})},
+		"with one name less":           {offer: issue(root, pki.Spec{Names: names[:1]})},
+		"as a wildcard":                {offer: issue(root, pki.Spec{Names: []string{"*.pacs.example"}})},
+		"RSA":                          {offer: issue(root, pki.Spec{Names: names, RSA: 2048})},
+		"missing":                      {nil, nil, expect{"is missing", "refused: is missing"}},
+		"wrong key":                    {wrongKey, nil, expect{"cannot be used together", "refused: cannot be used together"}},
+		"no certificate":               {&model.Certificate{KeyPEM: wrongKey.KeyPEM}, nil, expect{"no certificate in tls.crt", "refused: no certificate in tls.crt"}},
+		"not a certificate":            {&model.Certificate{CertPEM: []byte("-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n")}, nil, expect{"cannot be read", "refused: cannot be read"}},
+		"issuer first":                 {reversed, nil, expect{"number 2 of the chain", "refused: write it first"}},
+		"too long":                     {long, nil, expect{"has 14 certificates", "refused: more than 10"}},
+		"another host's":               {served(t, other), nil, expect{"ris.example and the certificate in use for pacs.example, www.pacs.example", ""}},
+		"another's, as asked for":      {served(t, other), []string{"ris.example"}, expect{"", ""}},
+		"another's, as needed by none": {served(t, other), []string{}, expect{"", ""}},
+		"without a needed name":        {issue(root, pki.Spec{Names: names[:1]}), names, expect{"not for www.pacs.example", ""}},
+		"not yet valid":                {issue(root, pki.Spec{Names: names, From: at.Add(day), Until: at.Add(9 * day)}), nil, expect{"is not valid before", "is not valid before"}},
+		"expired":                      {issue(root, pki.Spec{Names: names, From: at.Add(-9 * day), Until: at.Add(-day)}), nil, expect{"expired on", "expired on"}},
+		"chain not its own":            {unchained, nil, expect{"a chain that does not hold", "is not signed by certificate 2"}},
+		"chain expired":                {issue(stale, pki.Spec{Names: names}), nil, expect{`"Hospital Old Issuing" in its chain`, "Hospital Old Issuing"}},
+		"for clients only":             {issue(root, pki.Spec{Names: names, Usage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}}), nil, expect{"serverAuth", "serverAuth"}},
+		"short key":                    {issue(root, pki.Spec{Names: names, RSA: 1024}), nil, expect{"1024 bits", "1024 bits"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			current := served(t, good)
@@ -142,19 +143,15 @@ func TestDecideAfterABadOne(t *testing.T) {
 	}
 }
 
-func TestLostAndUncovered(t *testing.T) {
+func TestUncovered(t *testing.T) {
 	root := pki.NewAuthority(t, "Root")
-	old := served(t, root.Issue(t, pki.Spec{Names: []string{"a.example", "b.example", "192.0.2.1"}}))
-	next := served(t, root.Issue(t, pki.Spec{Names: []string{"*.example"}}))
-	d := certs.Decide(next, old, nil, at)
-	if d.Refused != nil || !slices.Equal(d.Lost, []string{"192.0.2.1"}) {
-		t.Errorf("lost %v, refused %v", d.Lost, d.Refused)
-	}
-	if d := certs.Decide(next, old, []string{"a.example"}, at); d.Lost != nil {
-		t.Errorf("lost %v though only a.example is needed", d.Lost)
-	}
 	names := []string{"A.example", "*.example", "x.y.example", "192.0.2.1"}
-	if got := certs.Uncovered(names, []*certs.Pair{d.Use}); !slices.Equal(got, names[2:]) {
+	wildcard := pair(t, root.Issue(t, pki.Spec{Names: []string{"*.example"}}))
+	if got := certs.Uncovered(names, []*certs.Pair{wildcard}); !slices.Equal(got, names[2:]) {
+		t.Errorf("uncovered %v", got)
+	}
+	address := pair(t, root.Issue(t, pki.Spec{Names: []string{"192.0.2.1"}}))
+	if got := certs.Uncovered(names, []*certs.Pair{wildcard, address}); !slices.Equal(got, names[2:3]) {
 		t.Errorf("uncovered %v", got)
 	}
 }

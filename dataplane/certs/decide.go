@@ -1,7 +1,6 @@
 package certs
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"slices"
@@ -19,14 +18,12 @@ type Decision struct {
 	Refused error
 	// Flaws are what clients object to in Use.
 	Flaws []Flaw
-	// Lost are names that the pair before had and Use has not.
-	Lost []string
 }
 
 // Decide says whether offer takes the place of current, the certificate in use from the same
 // place; a nil one is none. needed are the server names that the listener is to have and that no
-// other certificate of it covers; empty: what clients ask for is not known. With now zero, time
-// does not count.
+// other certificate of it covers; nil: what clients ask for is not known, and a name in common with
+// current is what tells a renewal. With now zero, time does not count.
 func Decide(offer, current *model.Certificate, needed []string, now time.Time) Decision {
 	old := parsed(current)
 	if offer == nil {
@@ -42,7 +39,7 @@ func Decide(offer, current *model.Certificate, needed []string, now time.Time) D
 	if err := next.worseThan(old, needed, now); err != nil {
 		return stay(old, err, now)
 	}
-	return Decision{Use: next, Flaws: next.Flaws(now), Lost: lost(next, old, needed)}
+	return Decision{Use: next, Flaws: next.Flaws(now)}
 }
 
 func parsed(m *model.Certificate) *Pair {
@@ -84,7 +81,7 @@ func (p *Pair) otherNames(old *Pair, needed []string) error {
 			return fmt.Errorf("is for %s and not for %s, which is in serverNames: have it issued with this name, or take the name out of serverNames", some(p.Names()), name)
 		}
 	}
-	if len(needed) > 0 || len(old.Names()) == 0 || overlap(p, old) {
+	if needed != nil || len(old.Names()) == 0 || overlap(p, old) {
 		return nil
 	}
 	return fmt.Errorf("is for %s and the certificate in use for %s, so it seems to be another host's: put the right one there, or write the names that clients use in serverNames if they are meant to change",
@@ -93,14 +90,6 @@ func (p *Pair) otherNames(old *Pair, needed []string) error {
 
 func overlap(a, b *Pair) bool {
 	return slices.ContainsFunc(a.Names(), b.Covers) || slices.ContainsFunc(b.Names(), a.Covers)
-}
-
-// lost are the names of old that next lacks; none where somebody has said what is needed.
-func lost(next, old *Pair, needed []string) []string {
-	if len(needed) > 0 {
-		return nil
-	}
-	return slices.DeleteFunc(old.Names(), next.Covers)
 }
 
 // some are the first few names.
@@ -121,6 +110,3 @@ func Uncovered(names []string, pairs []*Pair) []string {
 		return slices.ContainsFunc(pairs, func(p *Pair) bool { return p.Covers(name) })
 	})
 }
-
-// SameText tells whether two bundles are the same bytes, outer space left out.
-func SameText(a, b []byte) bool { return bytes.Equal(bytes.TrimSpace(a), bytes.TrimSpace(b)) }

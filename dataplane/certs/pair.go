@@ -131,6 +131,9 @@ const (
 // Flaw is what is wrong with a pair that can be served all the same.
 type Flaw struct {
 	grade grade
+	// Expired says that it is about the end of the certificate or of one in its chain, which Elements
+	// tell as well.
+	Expired bool
 	// Message says what is wrong and what to do.
 	Message string
 }
@@ -155,9 +158,9 @@ func (p *Pair) untimely(now time.Time) *Flaw {
 	switch {
 	case now.IsZero():
 	case now.After(leaf.NotAfter):
-		return &Flaw{outside, "expired on " + Date(leaf.NotAfter) + ", clients will warn: put a renewed certificate there"}
+		return &Flaw{outside, true, "expired on " + Date(leaf.NotAfter) + ", clients will warn: put a renewed certificate there"}
 	case now.Before(leaf.NotBefore):
-		return &Flaw{outside, "is not valid before " + Date(leaf.NotBefore) + ", clients will warn: check it, and the clock of the director"}
+		return &Flaw{outside, false, "is not valid before " + Date(leaf.NotBefore) + ", clients will warn: check it, and the clock of the director"}
 	}
 	return nil
 }
@@ -165,7 +168,7 @@ func (p *Pair) untimely(now time.Time) *Flaw {
 func (p *Pair) chainUntimely(now time.Time) *Flaw {
 	for _, c := range p.chain[1:] {
 		if !now.IsZero() && (now.After(c.NotAfter) || now.Before(c.NotBefore)) {
-			return &Flaw{broken, fmt.Sprintf("has the intermediate certificate %q in its chain, which is valid from %s to %s: replace it by the one that the issuer gives out now",
+			return &Flaw{broken, now.After(c.NotAfter), fmt.Sprintf("has the intermediate certificate %q in its chain, which is valid from %s to %s: replace it by the one that the issuer gives out now",
 				subject(c), Date(c.NotBefore), Date(c.NotAfter))}
 		}
 	}
@@ -175,7 +178,7 @@ func (p *Pair) chainUntimely(now time.Time) *Flaw {
 func (p *Pair) unchained(time.Time) *Flaw {
 	for i, c := range p.chain[1:] {
 		if err := p.chain[i].CheckSignatureFrom(c); err != nil {
-			return &Flaw{broken, fmt.Sprintf("has a chain that does not hold: certificate %d (%q) is not signed by certificate %d (%q): write the leaf first, then each one's issuer",
+			return &Flaw{broken, false, fmt.Sprintf("has a chain that does not hold: certificate %d (%q) is not signed by certificate %d (%q): write the leaf first, then each one's issuer",
 				i+1, subject(p.chain[i]), i+2, subject(c))}
 		}
 	}
@@ -186,7 +189,7 @@ func (p *Pair) nameless(time.Time) *Flaw {
 	if len(p.Names()) > 0 {
 		return nil
 	}
-	return &Flaw{awkward, "has no subject alternative name, which browsers refuse: have it issued with the names that clients use"}
+	return &Flaw{awkward, false, "has no subject alternative name, which browsers refuse: have it issued with the names that clients use"}
 }
 
 func (p *Pair) otherUse(time.Time) *Flaw {
@@ -195,12 +198,12 @@ func (p *Pair) otherUse(time.Time) *Flaw {
 		slices.Contains(use, x509.ExtKeyUsageServerAuth) || slices.Contains(use, x509.ExtKeyUsageAny) {
 		return nil
 	}
-	return &Flaw{broken, "is not issued for servers (extended key usage serverAuth is missing): have it issued for a TLS server"}
+	return &Flaw{broken, false, "is not issued for servers (extended key usage serverAuth is missing): have it issued for a TLS server"}
 }
 
 func (p *Pair) weak(time.Time) *Flaw {
 	if key, ok := p.chain[0].PublicKey.(*rsa.PublicKey); ok && key.N.BitLen() < minRSABits {
-		return &Flaw{awkward, fmt.Sprintf("has an RSA key of %d bits, which clients refuse: have it issued with %d bits or ECDSA P-256", key.N.BitLen(), minRSABits)}
+		return &Flaw{awkward, false, fmt.Sprintf("has an RSA key of %d bits, which clients refuse: have it issued with %d bits or ECDSA P-256", key.N.BitLen(), minRSABits)}
 	}
 	return nil
 }

@@ -44,6 +44,22 @@ func (s *scope) resolvedRefs() metav1.Condition {
 	)
 }
 
+func (s *scope) certificatesValid() metav1.Condition {
+	return s.decide(v1alpha1.ConditionCertificatesValid,
+		namesNoCertificate,
+		directorElsewhere,
+		noDirectorToAsk,
+		nobodyHeard,
+		reported(v1alpha1.ConditionCertificatesValid, metav1.ConditionFalse),
+		notYetCurrent,
+		reported(v1alpha1.ConditionCertificatesValid, metav1.ConditionUnknown),
+		reported(v1alpha1.ConditionCertificatesValid, metav1.ConditionTrue),
+		func(*scope) *verdict {
+			return unknown(v1alpha1.ReasonPending, "No director has looked at its certificates yet.")
+		},
+	)
+}
+
 func (s *scope) programmed() metav1.Condition {
 	return s.decide(v1alpha1.ConditionProgrammed,
 		twoHolders,
@@ -168,12 +184,23 @@ func tooManyDirectors(s *scope) *verdict {
 }
 
 func namesNoSecret(s *scope) *verdict {
-	for _, v := range s.spec.VirtualServices {
-		if v.Layer7 != nil && v.Layer7.TLS != nil && len(v.Layer7.TLS.CertificateRefs) > 0 {
-			return nil
-		}
+	if s.endsTLS() {
+		return nil
 	}
 	return yes(v1alpha1.ReasonResolved, "The spec names no Secret.")
+}
+
+func namesNoCertificate(s *scope) *verdict {
+	if s.endsTLS() {
+		return nil
+	}
+	return yes(v1alpha1.ReasonValid, "The spec names no certificate.")
+}
+
+func (s *scope) endsTLS() bool {
+	return slices.ContainsFunc(s.spec.VirtualServices, func(v v1alpha1.VirtualService) bool {
+		return v.Layer7 != nil && v.Layer7.TLS != nil && len(v.Layer7.TLS.CertificateRefs) > 0
+	})
 }
 
 // nobodyHeard: no agent on any of the directors is alive.

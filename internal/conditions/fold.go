@@ -65,7 +65,7 @@ func (s *scope) conditions(services []v1alpha1.VirtualServiceStatus) []metav1.Co
 	servers, network := s.serversHealthy(services), s.networkSound()
 	ready := s.ready(accepted, resolved, programmed, servers)
 	stalled := stalled(accepted, resolved, programmed)
-	return []metav1.Condition{accepted, resolved, programmed, servers, ready, reconciling(ready, stalled), stalled, network}
+	return []metav1.Condition{accepted, resolved, programmed, servers, ready, reconciling(ready, stalled), stalled, network, s.certificatesValid()}
 }
 
 // Equal says whether two statuses mean the same, so that nothing need be written.

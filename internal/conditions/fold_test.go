@@ -39,7 +39,7 @@ func short(status v1alpha1.TruePACSBalancerStatus) (out expect) {
 	return out
 }
 
-var kinds = []string{"Accepted", "ResolvedRefs", "Programmed", "ServersHealthy", "Ready", "Reconciling", "Stalled", "NetworkSound"}
+var kinds = []string{"Accepted", "ResolvedRefs", "Programmed", "ServersHealthy", "Ready", "Reconciling", "Stalled", "NetworkSound", "CertificatesValid"}
 
 type foldCase struct {
 	change  func(*conditions.Input)

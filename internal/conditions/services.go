@@ -42,10 +42,19 @@ func (s *scope) services() []v1alpha1.VirtualServiceStatus {
 			Name:         service.Name,
 			Conditions:   s.serviceConditions(service.Name, view),
 			Programmed:   s.stands(service.Name, view),
+			Certificates: certificatesOf(view, service.Name),
 			ServerStates: s.serverStates(service, view),
 		})
 	}
 	return out
+}
+
+// certificatesOf are those that a director has in use.
+func certificatesOf(view *director, service string) []v1alpha1.CertificateStatus {
+	if seen := serviceOf(view, service); seen != nil {
+		return seen.Certificates
+	}
+	return nil
 }
 
 // stands is what is programmed for a service, as its director says, of whichever generation. While
@@ -98,7 +107,7 @@ func (s *scope) serviceConditions(name string, view *director) []metav1.Conditio
 	if s.outdated(view) {
 		seen = nil
 	}
-	for _, kind := range []string{v1alpha1.ConditionAccepted, v1alpha1.ConditionResolvedRefs, v1alpha1.ConditionProgrammed} {
+	for _, kind := range []string{v1alpha1.ConditionAccepted, v1alpha1.ConditionResolvedRefs, v1alpha1.ConditionProgrammed, v1alpha1.ConditionCertificatesValid} {
 		if seen != nil {
 			if c := meta.FindStatusCondition(seen.Conditions, kind); c != nil {
 				condition := New(kind, c.Status, c.Reason, c.Message)

@@ -71,7 +71,7 @@ func TestFoldGivesServicesTheirConditions(t *testing.T) {
 			t.Errorf("viewer: %+v", c)
 		}
 	}
-	if len(got.VirtualServices[1].Conditions) != 3 {
+	if len(got.VirtualServices[1].Conditions) != 4 {
 		t.Errorf("viewer has %d conditions", len(got.VirtualServices[1].Conditions))
 	}
 }

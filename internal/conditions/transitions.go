@@ -35,7 +35,8 @@ type Transition struct {
 	Note string
 }
 
-// Transitions are the changes of readiness, of what is found on the network, and of server health from one status to the next.
+// Transitions are the changes of readiness, of what is found on the network, of certificates and of server health from one
+// status to the next.
 // Seeing something for the first time is an event only when the news is final: Ready, stuck or
 // down.
 func Transitions(before, after v1alpha1.TruePACSBalancerStatus) []Transition {
@@ -44,6 +45,9 @@ func Transitions(before, after v1alpha1.TruePACSBalancerStatus) []Transition {
 		out = append(out, *t)
 	}
 	if t := network(before, after); t != nil {
+		out = append(out, *t)
+	}
+	if t := certificates(before, after); t != nil {
 		out = append(out, *t)
 	}
 	return append(out, serverChanges(newTally(before.VirtualServices), newTally(after.VirtualServices))...)
@@ -75,6 +79,33 @@ func network(before, after v1alpha1.TruePACSBalancerStatus) *Transition {
 		return &Transition{Reason: now.Reason, Note: Note(now.Message)}
 	}
 	return nil
+}
+
+// certificates: one needs something to be done, something else, or nothing any more.
+func certificates(before, after v1alpha1.TruePACSBalancerStatus) *Transition {
+	old := meta.FindStatusCondition(before.Conditions, v1alpha1.ConditionCertificatesValid)
+	now := meta.FindStatusCondition(after.Conditions, v1alpha1.ConditionCertificatesValid)
+	was := old != nil && CertificatesAsk(*old)
+	switch {
+	case now == nil, now.Status == metav1.ConditionUnknown, was && old.Message == now.Message:
+		return nil
+	case CertificatesAsk(*now):
+		return &Transition{Warning: true, Reason: now.Reason, Note: Note(now.Message)}
+	case was:
+		return &Transition{Reason: now.Reason, Note: Note(now.Message)}
+	}
+	return nil
+}
+
+// CertificatesAsk tells whether the condition CertificatesValid asks the administrator to do something.
+func CertificatesAsk(c metav1.Condition) bool {
+	switch c.Reason {
+	case v1alpha1.ReasonExpiresWithin30Days:
+		return true
+	case v1alpha1.ReasonNoDirector:
+		return false
+	}
+	return c.Status == metav1.ConditionFalse
 }
 
 func serverChanges(before, after tally) []Transition {

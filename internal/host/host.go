@@ -101,7 +101,9 @@ func (h *Host) Run(ctx context.Context) error {
 	var adminErr error
 	wg.Go(func() { h.watch(ctx) })
 	wg.Go(func() { h.proxyProcess().run(ctx) })
-	wg.Go(func() { metrics.Run(ctx, h.log, h.options.MetricsAddress, h.wiring.Inspect()) })
+	wg.Go(func() {
+		metrics.Run(ctx, h.log, h.options.MetricsAddress, h.wiring.Inspect(), metrics.NewCertificates(h.node.Certificates))
+	})
 	wg.Go(func() {
 		if adminErr = h.serveAdmin(ctx); adminErr != nil {
 			h.done()
@@ -213,7 +215,7 @@ func (h *Host) tell(problems []manifest.Problem) {
 func secrets(set manifest.Set) map[types.NamespacedName]translate.Secret {
 	out := map[types.NamespacedName]translate.Secret{}
 	for name, s := range set.Secrets {
-		out[name] = translate.Secret{Found: true, CertPEM: s.CertPEM, KeyPEM: s.KeyPEM}
+		out[name] = translate.Secret{Found: true, CertPEM: s.CertPEM, KeyPEM: s.KeyPEM, Data: s.Data}
 	}
 	// On a plain host every file has been read: a Secret that is not there does not exist.
 	for _, b := range set.Balancers {

@@ -1,5 +1,5 @@
 // Package manifest reads the files of a host that runs without a cluster (truepacs run -f DIR):
-// TruePACSBalancers and TLS Secrets as YAML or JSON, the same text that kubectl takes.
+// TruePACSBalancers and Secrets as YAML or JSON, the same text that kubectl takes.
 //
 // It is strict, so that a slip of the pen is found here and not at night: unknown and double
 // fields, mistyped values and ambiguous numbers are refused with file, line and what to write

@@ -15,15 +15,16 @@ import (
 )
 
 const (
-	typeTLS = "kubernetes.io/tls"
-	certKey = "tls.crt"
-	keyKey  = "tls.key"
+	typeTLS    = "kubernetes.io/tls"
+	typeOpaque = "Opaque"
+	certKey    = "tls.crt"
+	keyKey     = "tls.key"
 )
 
 // secretFields are the fields that a Secret of the core API has.
 var secretFields = [...]string{"apiVersion", "kind", "metadata", "type", "data", "stringData", "immutable"}
 
-// secret takes a Secret of type kubernetes.io/tls. No message repeats a value.
+// secret takes a Secret of type kubernetes.io/tls or Opaque. No message repeats a value.
 func (d *document) secret(o Object, n *yaml.Node, content map[string]any) {
 	if !d.named(o, n, content) {
 		return
@@ -33,12 +34,21 @@ func (d *document) secret(o Object, n *yaml.Node, content map[string]any) {
 		return
 	}
 	data, field, message := secretData(content)
+	if message == "" {
+		field, message = "data", lacking(content["type"] == typeTLS, data)
+	}
 	if message != "" {
 		d.fail(o, lineOf(n, field), "%s", message)
 		return
 	}
 	if d.claim(o, n) {
-		d.set.Secrets[o.NamespacedName] = Secret{CertPEM: data[certKey], KeyPEM: data[keyKey]}
+		s := Secret{Data: data}
+		if content["type"] == typeTLS {
+			s.CertPEM, s.KeyPEM = data[certKey], data[keyKey]
+			delete(data, certKey)
+			delete(data, keyKey)
+		}
+		d.set.Secrets[o.NamespacedName] = s
 		d.set.Files[o] = d.file
 	}
 }
@@ -50,8 +60,8 @@ func refuseSecret(o Object, content map[string]any) (field, message string) {
 			return name, fmt.Sprintf("%s: a Secret has no such field: remove it. Fields: %s", short(name), strings.Join(secretFields[:], ", "))
 		}
 	}
-	if content["type"] != typeTLS {
-		return "type", "type: only Secrets with a certificate are used here: write type: " + typeTLS
+	if content["type"] != typeTLS && content["type"] != typeOpaque {
+		return "type", "type: write type: " + typeTLS + " for a certificate with its private key, or type: " + typeOpaque + " for authorities and revocation lists"
 	}
 	for _, problem := range append(validation.IsDNS1123Subdomain(o.Name), validation.IsDNS1123Label(o.Namespace)...) {
 		return "metadata", "metadata: " + problem
@@ -100,10 +110,18 @@ func secretData(content map[string]any) (data map[string][]byte, field, message 
 			data[key] = decoded
 		}
 	}
+	return data, "", ""
+}
+
+// lacking says which key is not there.
+func lacking(tls bool, data map[string][]byte) string {
 	for _, key := range []string{certKey, keyKey} {
-		if len(data[key]) == 0 {
-			return nil, "data", fmt.Sprintf("%s is missing: write the PEM encoded certificate chain as %s and the private key as %s, under stringData", key, certKey, keyKey)
+		if tls && len(data[key]) == 0 {
+			return fmt.Sprintf("%s is missing: write the PEM encoded certificate chain as %s and the private key as %s, under stringData", key, certKey, keyKey)
 		}
 	}
-	return data, "", ""
+	if len(data) == 0 {
+		return "data is empty: write the PEM encoded authorities as ca.crt, or the revocation lists as ca.crl, under stringData"
+	}
+	return ""
 }

@@ -26,12 +26,14 @@ type Object struct {
 // String returns "kind namespace/name".
 func (o Object) String() string { return o.Kind + " " + o.NamespacedName.String() }
 
-// Secret is a certificate with its private key.
+// Secret is a certificate with its private key, or authorities and revocation lists.
 type Secret struct {
-	// CertPEM is the chain, leaf first (tls.crt).
+	// CertPEM is the chain, leaf first (tls.crt); nil: the Secret is of type Opaque.
 	CertPEM []byte
 	// KeyPEM is the private key (tls.key).
 	KeyPEM []byte
+	// Data is the rest by key.
+	Data map[string][]byte
 }
 
 // Format keeps the key out of every log: it prints nothing of the Secret.
@@ -42,7 +44,7 @@ type Set struct {
 	// Balancers are in the order of files and documents. One without creationTimestamp gets a
 	// time near 1970 in this order, so that of two that conflict the first has it.
 	Balancers []*v1alpha1.TruePACSBalancer
-	// Secrets are the TLS Secrets.
+	// Secrets are the Secrets of types kubernetes.io/tls and Opaque.
 	Secrets map[types.NamespacedName]Secret
 	// Files says in which file each object is.
 	Files map[Object]string

@@ -14,6 +14,7 @@ import (
 	"github.com/go-logr/logr/funcr"
 	"go.uber.org/goleak"
 
+	"github.com/truepacs/balancer/dataplane/certs"
 	"github.com/truepacs/balancer/dataplane/model"
 	"github.com/truepacs/balancer/internal/inspect"
 	"github.com/truepacs/balancer/internal/metrics"
@@ -51,7 +52,7 @@ func figures() inspect.Stats {
 func scrape(t *testing.T, s metrics.Source) string {
 	t.Helper()
 	answer := httptest.NewRecorder()
-	metrics.Handler(s).ServeHTTP(answer, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/metrics", nil))
+	metrics.Handler(s, none).ServeHTTP(answer, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/metrics", nil))
 	if answer.Code != http.StatusOK {
 		t.Fatalf("status %d: %s", answer.Code, answer.Body)
 	}
@@ -92,7 +93,7 @@ func TestKernelThatCannotBeRead(t *testing.T) {
 // TestScrapersShareAReading: the kernel is not read for each.
 func TestScrapersShareAReading(t *testing.T) {
 	s := &source{stats: figures()}
-	handler := metrics.Handler(s)
+	handler := metrics.Handler(s, none)
 	for range 20 {
 		handler.ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/metrics", nil))
 	}
@@ -104,7 +105,7 @@ func TestScrapersShareAReading(t *testing.T) {
 // TestRunWaitsForTheAddress: while somebody else has it, that is logged once, and served is when it is
 // free; nothing is served where that is asked for.
 func TestRunWaitsForTheAddress(t *testing.T) {
-	metrics.Run(t.Context(), funcr.New(func(_, args string) { t.Error(args) }, funcr.Options{}), "0", &source{})
+	metrics.Run(t.Context(), funcr.New(func(_, args string) { t.Error(args) }, funcr.Options{}), "0", &source{}, none)
 	taken := httptest.NewServer(http.NotFoundHandler())
 	address := taken.Listener.Addr().String()
 	logged := make(chan string, 8)
@@ -112,7 +113,7 @@ func TestRunWaitsForTheAddress(t *testing.T) {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		metrics.Run(ctx, funcr.New(func(_, args string) { logged <- args }, funcr.Options{}), address, &source{stats: figures()})
+		metrics.Run(ctx, funcr.New(func(_, args string) { logged <- args }, funcr.Options{}), address, &source{stats: figures()}, none)
 	}()
 	if text := <-logged; !strings.Contains(text, "--metrics-bind-address") {
 		t.Error(text)
@@ -135,5 +136,40 @@ func TestRunWaitsForTheAddress(t *testing.T) {
 	http.DefaultClient.CloseIdleConnections()
 	if len(logged) > 0 {
 		t.Errorf("logged again: %s", <-logged)
+	}
+}
+
+var none = metrics.NewCertificates(func() []metrics.Certificate { return nil })
+
+func TestCertificates(t *testing.T) {
+	until := time.Unix(1800000000, 0)
+	shown := metrics.NewCertificates(func() []metrics.Certificate {
+		return []metrics.Certificate{{
+			Balancer: "pacs/radiology", Service: "viewer", Refused: []string{"pacs/clients"},
+			Elements: []certs.Element{
+				{Source: "pacs/viewer-tls", Kind: certs.Certificate, Subject: "viewer.example.org", NotAfter: until},
+				{Source: "pacs/viewer-tls", Kind: certs.Intermediate, NotAfter: until.Add(time.Second)},
+				{Source: "pacs/viewer-tls", Kind: certs.Intermediate, Position: 1, NotAfter: until.Add(2 * time.Second)},
+				{Source: "pacs/clients", Kind: certs.RevocationList, NotAfter: until.Add(-time.Second)},
+			},
+		}}
+	})
+	answer := httptest.NewRecorder()
+	metrics.Handler(&source{}, shown).ServeHTTP(answer, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/metrics", nil))
+	text := answer.Body.String()
+	for _, line := range []string{
+		`truepacs_certificate_expiry_timestamp_seconds{balancer="pacs/radiology",kind="Certificate",position="0",secret="viewer-tls",service="viewer"} 1.8e+09`,
+		`truepacs_certificate_expiry_timestamp_seconds{balancer="pacs/radiology",kind="Intermediate",position="0",secret="viewer-tls",service="viewer"} 1.800000001e+09`,
+		`truepacs_certificate_expiry_timestamp_seconds{balancer="pacs/radiology",kind="Intermediate",position="1",secret="viewer-tls",service="viewer"} 1.800000002e+09`,
+		`truepacs_certificate_expiry_timestamp_seconds{balancer="pacs/radiology",kind="RevocationList",position="0",secret="clients",service="viewer"} 1.799999999e+09`,
+		`truepacs_certificate_refused{balancer="pacs/radiology",secret="viewer-tls",service="viewer"} 0`,
+		`truepacs_certificate_refused{balancer="pacs/radiology",secret="clients",service="viewer"} 1`,
+	} {
+		if !strings.Contains(text, line+"\n") {
+			t.Errorf("lacks %s", line)
+		}
+	}
+	if t.Failed() {
+		t.Log(text)
 	}
 }

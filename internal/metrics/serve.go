@@ -29,11 +29,11 @@ const tryAgain = 5 * time.Second
 
 // Run serves metrics at /metrics of an address until ctx ends; an empty one or 0: not at all. It never
 // keeps anything else from working: what fails is logged, and tried again.
-func Run(ctx context.Context, logger logr.Logger, address string, source Source) {
+func Run(ctx context.Context, logger logr.Logger, address string, source Source, certificates *Certificates) {
 	if address == "" || address == "0" {
 		return
 	}
-	handler := Handler(source)
+	handler := Handler(source, certificates)
 	told := ""
 	for ctx.Err() == nil {
 		if err := serve(ctx, address, handler); err != nil && err.Error() != told {
@@ -48,9 +48,9 @@ func Run(ctx context.Context, logger logr.Logger, address string, source Source)
 }
 
 // Handler answers GET /metrics.
-func Handler(source Source) http.Handler {
+func Handler(source Source, certificates *Certificates) http.Handler {
 	registry := prometheus.NewRegistry()
-	registry.MustRegister(NewCollector(source), collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	registry.MustRegister(NewCollector(source), certificates, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{MaxRequestsInFlight: 4, Timeout: 30 * time.Second}))
 	return mux

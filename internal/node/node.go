@@ -16,6 +16,7 @@ import (
 	"github.com/truepacs/balancer/api/v1alpha1"
 	"github.com/truepacs/balancer/dataplane/agent"
 	"github.com/truepacs/balancer/dataplane/model"
+	"github.com/truepacs/balancer/internal/metrics"
 	"github.com/truepacs/balancer/internal/report"
 	"github.com/truepacs/balancer/internal/translate"
 )
@@ -202,6 +203,20 @@ func (n *Node) Reports() map[types.NamespacedName]Report {
 		_, there := out[name]
 		return !there
 	})
+	return out
+}
+
+// Certificates are those that this host has in use, as metrics show them.
+func (n *Node) Certificates() (out []metrics.Certificate) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for name, result := range n.results {
+		for _, s := range result.Services {
+			if len(s.Certificates) > 0 {
+				out = append(out, metrics.Certificate{Balancer: name.String(), Service: s.Name, Elements: s.Certificates, Refused: s.RefusedSecrets})
+			}
+		}
+	}
 	return out
 }
 

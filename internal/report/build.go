@@ -1,12 +1,14 @@
 package report
 
 import (
+	"strings"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/truepacs/balancer/api/v1alpha1"
 	"github.com/truepacs/balancer/dataplane/agent"
+	"github.com/truepacs/balancer/dataplane/certs"
 	"github.com/truepacs/balancer/internal/conditions"
 	"github.com/truepacs/balancer/internal/translate"
 )
@@ -50,6 +52,7 @@ func Build(in Input) v1alpha1.TruePACSReportStatus {
 			Name:         s.Name,
 			Conditions:   conditions.Merge(before[s.Name], all, in.Result.Generation, in.Now),
 			Programmed:   s.Programmed,
+			Certificates: certificates(s.Certificates),
 			ServerStates: in.serverStates(s),
 		})
 	}
@@ -59,6 +62,20 @@ func Build(in Input) v1alpha1.TruePACSReportStatus {
 	all := append(meta(in.Result.Conditions, in.Result.Generation), worst(programmed), in.networkSound())
 	r.Conditions = conditions.Merge(in.Previous.Conditions, all, in.Result.Generation, in.Now)
 	return r
+}
+
+// mostCertificates bounds a list; the first to expire come first.
+const mostCertificates = 64
+
+func certificates(list []certs.Element) []v1alpha1.CertificateStatus {
+	var out []v1alpha1.CertificateStatus
+	for _, e := range list[:min(len(list), mostCertificates)] {
+		_, secret, _ := strings.Cut(e.Source, "/")
+		out = append(out, v1alpha1.CertificateStatus{
+			Secret: secret, Kind: v1alpha1.CertificateKind(e.Kind), Subject: e.Subject, NotAfter: e.NotAfter.UTC().Format(time.RFC3339),
+		})
+	}
+	return out
 }
 
 func meta(list []translate.Condition, generation int64) []metav1.Condition {

@@ -3,6 +3,7 @@ package report
 import (
 	"errors"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/truepacs/balancer/api/v1alpha1"
 	"github.com/truepacs/balancer/dataplane/agent"
+	"github.com/truepacs/balancer/dataplane/certs"
 	"github.com/truepacs/balancer/dataplane/drain"
 	"github.com/truepacs/balancer/dataplane/model"
 	"github.com/truepacs/balancer/internal/translate"
@@ -221,5 +223,26 @@ func TestHealthyServersSayWhatTheirChecksNote(t *testing.T) {
 				t.Errorf("%+v", s)
 			}
 		})
+	}
+}
+
+// TestCertificatesAreReported: they are told, and do not count as not programmed.
+func TestCertificatesAreReported(t *testing.T) {
+	in := goodInput()
+	bad := translate.Condition{Type: v1alpha1.ConditionCertificatesValid, Status: metav1.ConditionFalse, Reason: "Expired", Message: "over"}
+	viewer := &in.Result.Services[1]
+	viewer.Conditions = append(slices.Clone(viewer.Conditions), bad)
+	for range 70 {
+		viewer.Certificates = append(viewer.Certificates, certs.Element{
+			Source: "ns/viewer-tls", Kind: certs.Intermediate, Subject: "Issuing", NotAfter: time.Unix(1800000000, 0),
+		})
+	}
+	got := Build(in).VirtualServices[1]
+	want := v1alpha1.CertificateStatus{Secret: "viewer-tls", Kind: "Intermediate", Subject: "Issuing", NotAfter: "2027-01-15T08:00:00Z"}
+	if len(got.Certificates) != 64 || got.Certificates[0] != want {
+		t.Errorf("%d, the first %+v", len(got.Certificates), got.Certificates[0])
+	}
+	if find(got.Conditions, v1alpha1.ConditionProgrammed) != "True/Programmed" || find(got.Conditions, v1alpha1.ConditionCertificatesValid) != "False/Expired" {
+		t.Errorf("%+v", got.Conditions)
 	}
 }

@@ -45,11 +45,11 @@ func (in Input) notYet(translate.ServiceResult) *metav1.Condition {
 func (in Input) refusedBefore(s translate.ServiceResult) *metav1.Condition {
 	if s.KeptLastGood {
 		c := programmedFalse(v1alpha1.ReasonKeptLastGood,
-			"Service "+s.Name+" goes on as it was before the change that is refused; see condition Accepted.")
+			"Service "+s.Name+" goes on with what was there before the change that is refused; see conditions Accepted and ResolvedRefs.")
 		return &c
 	}
 	for _, known := range s.Conditions {
-		if known.Status == metav1.ConditionFalse {
+		if known.Status == metav1.ConditionFalse && known.Type != v1alpha1.ConditionCertificatesValid {
 			c := programmedFalse(known.Reason, "Service "+s.Name+" is not programmed: "+known.Message)
 			return &c
 		}

@@ -102,6 +102,12 @@ func patternWords(pattern string) string {
 		return "write a host name or address, with :port if need be, for example pacs.example.org"
 	case `^[A-Za-z0-9_.-]+$`:
 		return "write letters, digits, underscore, dot and hyphen only, for example TPSERVER"
+	case `^TLS_[A-Z0-9_]+$`:
+		return "write a name of the IANA registry, for example TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256"
+	case `^(\*\.)?[A-Za-z0-9_:]([A-Za-z0-9._:-]*[A-Za-z0-9_:])?$`:
+		return "write a host name, a wildcard or an address, for example pacs.example.org or *.example.org"
+	case `^[-._A-Za-z0-9]+$`:
+		return "write letters, digits, hyphen, underscore and dot only, for example ca.crt"
 	case `^[A-Za-z0-9!#$%&*+.^_|~-]+$`:
 		return "a header name has letters, digits and hyphens only, for example X-Site"
 	case `^[!-~]([ -~]*[!-~])?$`:

@@ -44,6 +44,7 @@ func one(b *strings.Builder, tpb *v1alpha1.TruePACSBalancer) {
 		fmt.Fprintf(b, "  %s  %s  %s\n", vip.Name, vip.Address, holder)
 	}
 	servers(b, tpb.Status.VirtualServices)
+	certificates(b, tpb.Status.VirtualServices)
 }
 
 // causes prints what is wrong, and what is not known, each once.
@@ -83,6 +84,10 @@ func telling(c metav1.Condition) bool {
 	switch c.Type {
 	case v1alpha1.ConditionReady, v1alpha1.ConditionReconciling, v1alpha1.ConditionStalled:
 		return false
+	case v1alpha1.ConditionCertificatesValid:
+		if c.Reason == v1alpha1.ReasonExpiresWithin30Days {
+			return true
+		}
 	}
 	return c.Status != metav1.ConditionTrue
 }
@@ -96,6 +101,22 @@ func servers(b *strings.Builder, services []v1alpha1.VirtualServiceStatus) {
 		}
 	}
 	_ = table.Flush() // a strings.Builder takes everything
+}
+
+// certificates prints what expires, if there is something.
+func certificates(b *strings.Builder, services []v1alpha1.VirtualServiceStatus) {
+	table := tabwriter.NewWriter(b, 0, 0, 2, ' ', 0)
+	first := true
+	for _, service := range services {
+		for _, c := range service.Certificates {
+			if first {
+				fmt.Fprintln(table, "  SERVICE\tSECRET\tKIND\tSUBJECT\tEXPIRES")
+				first = false
+			}
+			fmt.Fprintf(table, "  %s\t%s\t%s\t%s\t%s\n", service.Name, c.Secret, c.Kind, c.Subject, c.NotAfter)
+		}
+	}
+	_ = table.Flush()
 }
 
 func why(s v1alpha1.ServerState) string {

@@ -31,6 +31,17 @@ func TestCausesComeFirst(t *testing.T) {
 			},
 			[]string{"imaging/radiology  NOT READY", "  ! PortConflict: says PortConflict"}, "Repeated",
 		},
+		"certificates": {
+			[]metav1.Condition{
+				condition(v1alpha1.ConditionReady, metav1.ConditionTrue, "Ready"),
+				condition(v1alpha1.ConditionCertificatesValid, metav1.ConditionTrue, "ExpiresWithin30Days"),
+			},
+			[]string{"imaging/radiology  Ready", "  ! ExpiresWithin30Days: says ExpiresWithin30Days"}, "says Ready",
+		},
+		"certificates are well": {
+			[]metav1.Condition{condition(v1alpha1.ConditionCertificatesValid, metav1.ConditionTrue, "Valid")},
+			[]string{"imaging/radiology"}, "says Valid",
+		},
 		"another host knows": {
 			[]metav1.Condition{
 				condition(v1alpha1.ConditionProgrammed, metav1.ConditionUnknown, "DirectorElsewhere"),
@@ -78,5 +89,30 @@ func TestDrainIsShown(t *testing.T) {
 		if !strings.Contains(out.String(), want+"\n") {
 			t.Errorf("no line %q:\n%s", want, out.String())
 		}
+	}
+}
+
+// TestCertificatesAreListed with their ends, below the servers.
+func TestCertificatesAreListed(t *testing.T) {
+	b := v1alpha1.TruePACSBalancer{}
+	b.Status.VirtualServices = []v1alpha1.VirtualServiceStatus{{Name: "viewer", Certificates: []v1alpha1.CertificateStatus{
+		{Secret: "viewer-tls", Kind: "Certificate", Subject: "viewer.example.org", NotAfter: "2027-01-01T00:00:00Z"},
+		{Secret: "clients", Kind: "RevocationList", Subject: "Hospital CA", NotAfter: "2027-02-01T00:00:00Z"},
+	}}}
+	var out strings.Builder
+	if err := statustext.Write(&out, []v1alpha1.TruePACSBalancer{b}, nil); err != nil {
+		t.Fatal(err)
+	}
+	const want = `  SERVICE  SECRET      KIND            SUBJECT             EXPIRES
+  viewer   viewer-tls  Certificate     viewer.example.org  2027-01-01T00:00:00Z
+  viewer   clients     RevocationList  Hospital CA         2027-02-01T00:00:00Z
+`
+	if !strings.HasSuffix(out.String(), want) {
+		t.Errorf("got\n%s\nwant at its end\n%s", out.String(), want)
+	}
+	b.Status.VirtualServices[0].Certificates = nil
+	out.Reset()
+	if err := statustext.Write(&out, []v1alpha1.TruePACSBalancer{b}, nil); err != nil || strings.Contains(out.String(), "EXPIRES") {
+		t.Errorf("%v: a list of nothing:\n%s", err, out.String())
 	}
 }

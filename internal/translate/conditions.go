@@ -13,17 +13,22 @@ import (
 // maxShown is how many findings one message repeats.
 const maxShown = 3
 
-// conditions of one service: Accepted and ResolvedRefs.
+// conditions of one service: Accepted, ResolvedRefs and CertificatesValid.
 func (s *service) conditions() []Condition {
 	return []Condition{
 		s.condition(v1alpha1.ConditionAccepted, v1alpha1.ReasonAccepted, "The spec is accepted."+notes(s.advice)),
 		s.condition(v1alpha1.ConditionResolvedRefs, v1alpha1.ReasonResolved, s.resolved()),
+		s.certificatesValid(),
 	}
 }
 
 func (s *service) condition(kind, good, message string) Condition {
 	c := Condition{Type: kind, Status: metav1.ConditionTrue, Reason: good, Message: message}
-	found := slices.DeleteFunc(slices.Clone(s.refusals), func(r Refusal) bool { return r.Condition != kind })
+	all := slices.Clone(s.refusals)
+	for _, h := range s.held {
+		all = append(all, h.Refusal)
+	}
+	found := slices.DeleteFunc(all, func(r Refusal) bool { return r.Condition != kind })
 	if len(found) == 0 {
 		return s.unseen(c)
 	}
@@ -52,7 +57,7 @@ func notes(advice []string) string {
 
 // unseen: only the director reads Secrets.
 func (s *service) unseen(c Condition) Condition {
-	if c.Type == v1alpha1.ConditionResolvedRefs && !s.owner.active && s.namesSecrets() {
+	if c.Type != v1alpha1.ConditionAccepted && !s.owner.active && s.namesSecrets() {
 		c.Status, c.Reason = metav1.ConditionUnknown, v1alpha1.ReasonPending
 		c.Message = "Certificates are looked at by the director alone."
 	}
@@ -66,6 +71,8 @@ func (s *service) namesSecrets() bool {
 // fate says what becomes of a service that is refused.
 func (s *service) fate() string {
 	switch {
+	case len(s.refusals) == 0:
+		return "Until then what was read there before stays in use."
 	case s.kept:
 		return "Until then the last accepted state of this service stays in force."
 	case s.owner.active:
@@ -75,10 +82,7 @@ func (s *service) fate() string {
 }
 
 func (s *service) resolved() string {
-	switch {
-	case len(s.notes) > 0:
-		return "Every Secret is usable, but " + join(s.notes) + "."
-	case s.namesSecrets():
+	if s.namesSecrets() {
 		return "Every Secret that the spec names exists and is usable."
 	}
 	if s.namesServices() {
@@ -96,6 +100,7 @@ func (b *balancer) conditions() []Condition {
 	out := []Condition{
 		b.condition(0, v1alpha1.ConditionAccepted, "The spec is accepted."+b.unused()+notes(distinct(advice))),
 		b.condition(1, v1alpha1.ConditionResolvedRefs, "Every Secret that the spec names exists and is usable."),
+		b.condition(2, v1alpha1.ConditionCertificatesValid, noCertificates),
 	}
 	if b.refusal != nil {
 		out[0].Message = b.refusal.Message + ". Until then what was accepted before stays in force."
@@ -113,7 +118,7 @@ func (b *balancer) condition(index int, kind, message string) Condition {
 			bad = append(bad, c)
 		case c.Status == metav1.ConditionUnknown:
 			unknown = append(unknown, c)
-		case index == 1 && len(s.notes) > 0:
+		case c.Type == v1alpha1.ConditionCertificatesValid && c.Message != noCertificates:
 			notes = append(notes, c)
 		}
 	}
@@ -123,9 +128,10 @@ func (b *balancer) condition(index int, kind, message string) Condition {
 	case len(unknown) > 0:
 		return b.sum(kind, unknown)
 	case len(notes) > 0:
+		slices.SortStableFunc(notes, worseFirst)
 		return b.sum(kind, notes)
 	}
-	reason := map[int]string{0: v1alpha1.ReasonAccepted, 1: v1alpha1.ReasonResolved}[index]
+	reason := []string{v1alpha1.ReasonAccepted, v1alpha1.ReasonResolved, v1alpha1.ReasonValid}[index]
 	return Condition{Type: kind, Status: metav1.ConditionTrue, Reason: reason, Message: message}
 }
 

@@ -1,6 +1,7 @@
 package translate_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"flag"
 	"os"
@@ -32,7 +33,7 @@ type scenario struct {
 type stepInput struct {
 	translate.Input
 	// SecretFiles are certificate and key in testdata/certs by namespace/name of the Secret;
-	// "absent" is a Secret that is not there.
+	// "absent" is a Secret that is not there. A third and fourth are ca.crt and ca.crl.
 	SecretFiles map[string][]string `json:"secretFiles"`
 	// Services are the endpoints of Services by namespace/name; null is one of which there is
 	// nothing.
@@ -212,11 +213,30 @@ func shown(r translate.Result) stepResult {
 	for i := range out.Node.Proxy.Listeners {
 		if tls := out.Node.Proxy.Listeners[i].TLS; tls != nil {
 			for j, c := range tls.Certificates {
-				tls.Certificates[j] = model.Certificate{Name: c.Name, CertPEM: head(c.CertPEM), KeyPEM: head(c.KeyPEM)}
+				tls.Certificates[j] = model.Certificate{Name: c.Name, CertPEM: mark(c.CertPEM), KeyPEM: head(c.KeyPEM)}
+			}
+			if tls.Clients != nil {
+				clients := *tls.Clients
+				clients.CA.Data = mark(clients.CA.Data)
+				if clients.CRL != nil {
+					clients.CRL = &model.Bundle{Name: clients.CRL.Name, Data: mark(clients.CRL.Data)}
+				}
+				tls.Clients = &clients
 			}
 		}
 	}
 	return out
+}
+
+// mark says which file of testdata/certs it is.
+func mark(text []byte) []byte {
+	files, _ := filepath.Glob("testdata/certs/*")
+	for _, file := range files {
+		if is, err := os.ReadFile(file); err == nil && bytes.Equal(is, text) {
+			return []byte(filepath.Base(file))
+		}
+	}
+	return head(text)
 }
 
 func head(pem []byte) []byte { return pem[:min(len(pem), 30)] }
@@ -248,7 +268,13 @@ func readSecrets(t *testing.T, files map[string][]string) map[types.NamespacedNa
 			out[key] = translate.Secret{}
 			continue
 		}
-		out[key] = translate.Secret{Found: true, CertPEM: certFile(t, pair[0]), KeyPEM: certFile(t, pair[1])}
+		secret := translate.Secret{Found: true, CertPEM: certFile(t, pair[0]), KeyPEM: certFile(t, pair[1]), Data: map[string][]byte{}}
+		for i, key := range []string{"ca.crt", "ca.crl"} {
+			if len(pair) > 2+i {
+				secret.Data[key] = certFile(t, pair[2+i])
+			}
+		}
+		out[key] = secret
 	}
 	return out
 }

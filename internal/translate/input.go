@@ -81,7 +81,7 @@ type NodeInfo struct {
 	Addresses []netip.Addr `json:"addresses,omitempty"`
 }
 
-// Secret is a Secret with a certificate, or the knowledge that it is not there.
+// Secret is a Secret that is referred to, or the knowledge that it is not there.
 type Secret struct {
 	// Found says that the Secret exists.
 	Found bool `json:"found"`
@@ -89,6 +89,8 @@ type Secret struct {
 	CertPEM []byte `json:"certPEM,omitempty"`
 	// KeyPEM is the data of key tls.key.
 	KeyPEM []byte `json:"keyPEM,omitempty"`
+	// Data is the rest: authorities and revocation lists by key.
+	Data map[string][]byte `json:"data,omitempty"`
 }
 
 // ServiceEndpoint is an endpoint of a Service, from its EndpointSlices.

@@ -52,6 +52,7 @@ func (r *run) keep(s *service) {
 		return
 	}
 	s.followPools(&before)
+	s.followCertificates(&before)
 	s.effective, s.kept = &before, true
 }
 

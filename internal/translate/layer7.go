@@ -29,6 +29,7 @@ func (r *run) buildLayer7(s *service) {
 		return
 	}
 	listener := r.listener(s, l7)
+	s.refuse(refuseTrustSize(s, listener, len(addressesOf(s.wanted))*len(s.wanted.Ports)))
 	for _, addr := range addressesOf(s.wanted) {
 		for _, port := range s.wanted.Ports {
 			l := listener

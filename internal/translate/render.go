@@ -118,7 +118,12 @@ func (a *assembly) addAll(balancers []*balancer) map[*service]ServiceResult {
 
 // add puts a service in and says how it fared.
 func (a *assembly) add(s *service) ServiceResult {
-	result := ServiceResult{Name: s.spec.Name, Key: s.key, Conditions: s.conditions(), KeptLastGood: s.kept, VirtualIPs: s.spec.VirtualIPs}
+	result := ServiceResult{Name: s.spec.Name, Key: s.key, Conditions: s.conditions(), KeptLastGood: s.kept || len(s.held) > 0, VirtualIPs: s.spec.VirtualIPs, Certificates: s.certificates.elements}
+	for _, h := range s.held {
+		if !h.Pending {
+			result.RefusedSecrets = append(result.RefusedSecrets, h.secret)
+		}
+	}
 	k := s.effective
 	if k == nil {
 		return result

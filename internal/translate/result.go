@@ -7,6 +7,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/truepacs/balancer/api/v1alpha1"
+	"github.com/truepacs/balancer/dataplane/certs"
 	"github.com/truepacs/balancer/dataplane/model"
 )
 
@@ -30,7 +31,7 @@ type BalancerResult struct {
 	// Active says that this node is the director or still holds addresses, so that its reports
 	// count.
 	Active bool `json:"active,omitempty"`
-	// Conditions are Accepted and ResolvedRefs.
+	// Conditions are Accepted, ResolvedRefs and CertificatesValid.
 	Conditions []Condition `json:"conditions"`
 	// VirtualIPs are the addresses in the order of the spec.
 	VirtualIPs []VirtualIPResult `json:"virtualIPs,omitempty"`
@@ -59,7 +60,7 @@ type ServiceResult struct {
 	// ModelKey is the key of its model.VirtualServices: Key, or that of its persistence group;
 	// empty: it has none.
 	ModelKey string `json:"modelKey,omitempty"`
-	// Conditions are Accepted and ResolvedRefs.
+	// Conditions are Accepted, ResolvedRefs and CertificatesValid.
 	Conditions []Condition `json:"conditions"`
 	// KeptLastGood says that what is programmed is not what the spec says now.
 	KeptLastGood bool `json:"keptLastGood,omitempty"`
@@ -69,6 +70,11 @@ type ServiceResult struct {
 	// Programmed is what this node holds for the service as a director, also if the spec that asks
 	// for something else is refused; nil: nothing.
 	Programmed *v1alpha1.ProgrammedService `json:"-"`
+	// Certificates are what expires of the certificates in use, the first to expire first.
+	Certificates []certs.Element `json:"-"`
+	// RefusedSecrets are namespace/name of Secrets whose content is refused while what was read before is
+	// in use.
+	RefusedSecrets []string `json:"refusedSecrets,omitempty"`
 	// Listeners are the names of its listeners in the proxy.
 	Listeners []string `json:"listeners,omitempty"`
 	// Servers are the servers of all its pools.
@@ -92,7 +98,7 @@ type ServerResult struct {
 
 // Condition is a condition without the times that only its writer knows.
 type Condition struct {
-	// Type is Accepted or ResolvedRefs.
+	// Type is Accepted, ResolvedRefs or CertificatesValid.
 	Type string `json:"type"`
 	// Status is True, False or Unknown.
 	Status metav1.ConditionStatus `json:"status"`

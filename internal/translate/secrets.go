@@ -2,93 +2,304 @@ package translate
 
 import (
 	"bytes"
-	"crypto/tls"
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/truepacs/balancer/api/v1alpha1"
+	"github.com/truepacs/balancer/dataplane/certs"
 	"github.com/truepacs/balancer/dataplane/model"
 )
 
 // SecretRefs returns the Secrets that a balancer names, each once, by name: what the caller has
 // to read on the balancer's director, and nowhere else.
 func SecretRefs(obj *v1alpha1.TruePACSBalancer) []types.NamespacedName {
-	var out []types.NamespacedName
+	var names []string
 	for _, s := range obj.Spec.VirtualServices {
-		if s.Layer7 == nil || s.Layer7.TLS == nil {
-			continue
-		}
-		for _, ref := range s.Layer7.TLS.CertificateRefs {
-			out = append(out, types.NamespacedName{Namespace: obj.Namespace, Name: ref.Name})
+		if s.Layer7 != nil && s.Layer7.TLS != nil {
+			names = append(names, secretsOf(s.Layer7.TLS)...)
 		}
 	}
-	slices.SortFunc(out, func(a, b types.NamespacedName) int { return strings.Compare(a.Name, b.Name) })
-	return slices.Compact(out)
-}
-
-// listenerTLS resolves the certificates. Only the director reads Secrets.
-func (r *run) listenerTLS(s *service, t *v1alpha1.ListenerTLS) *model.TLS {
-	if t == nil {
-		return nil
-	}
-	out := &model.TLS{MinVersion: minVersion(t.MinVersion)}
-	if !s.owner.active {
-		return out
-	}
-	for _, ref := range t.CertificateRefs {
-		name := types.NamespacedName{Namespace: s.owner.name.Namespace, Name: ref.Name}
-		secret, read := r.in.Secrets[name]
-		if refusal := refuseSecret(s.spec.Name, name, secret, read); refusal != nil {
-			s.refuse(refusal)
-			continue
-		}
-		out.Certificates = append(out.Certificates, model.Certificate{Name: name.String(), CertPEM: secret.CertPEM, KeyPEM: secret.KeyPEM})
-		if note := validity(name, secret, r.in.Now); note != "" {
-			s.notes = append(s.notes, note)
-		}
+	slices.Sort(names)
+	var out []types.NamespacedName
+	for _, name := range slices.Compact(names) {
+		out = append(out, types.NamespacedName{Namespace: obj.Namespace, Name: name})
 	}
 	return out
 }
 
+func secretsOf(t *v1alpha1.ListenerTLS) (names []string) {
+	for _, ref := range t.CertificateRefs {
+		names = append(names, ref.Name)
+	}
+	if c := t.ClientCertificates; c != nil {
+		names = append(names, c.CARef.Name)
+		if c.CRLRef != nil {
+			names = append(names, c.CRLRef.Name)
+		}
+	}
+	return names
+}
+
+// listenerTLS decides which certificates are served and whose are accepted. Only the director
+// reads Secrets.
+func (r *run) listenerTLS(s *service, t *v1alpha1.ListenerTLS) *model.TLS {
+	if t == nil {
+		return nil
+	}
+	out := &model.TLS{MinVersion: minVersion(t.MinVersion), CipherSuites: cipherSuites(s, t)}
+	if !s.owner.active {
+		return out
+	}
+	past := r.pastTLS(s)
+	for i, ref := range t.CertificateRefs {
+		name := types.NamespacedName{Namespace: s.owner.name.Namespace, Name: ref.Name}
+		secret, read := r.in.Secrets[name]
+		current := pastCertificate(past, name)
+		d := certs.Decide(offered(name, secret, read), current, r.neededOf(s, t, past, i), r.in.Now)
+		if d.Refused != nil {
+			s.unusable(name.String(), refuseSecret(s.spec.Name, name, secret, read, d.Refused), d.Use != nil)
+		}
+		if d.Use != nil {
+			out.Certificates = append(out.Certificates, d.Use.Model())
+		}
+	}
+	out.Clients = r.clientCertificates(s, t.ClientCertificates, past)
+	s.tls = out
+	return out
+}
+
+// unusable keeps a finding about a Secret: with something to go on with, the service is programmed.
+func (s *service) unusable(secret string, refusal *Refusal, kept bool) {
+	if kept {
+		s.held = append(s.held, heldSecret{*refusal, secret})
+	} else {
+		s.refuse(refusal)
+	}
+}
+
+// offered is what a Secret holds; nil: nothing.
+func offered(name types.NamespacedName, secret Secret, read bool) *model.Certificate {
+	if !read || !secret.Found {
+		return nil
+	}
+	return &model.Certificate{Name: name.String(), CertPEM: secret.CertPEM, KeyPEM: secret.KeyPEM}
+}
+
+// neededOf are the server names that the index-th certificate alone is sure to have: no other one has
+// them both now and in what is offered. nil: the spec does not say what is needed.
+func (r *run) neededOf(s *service, t *v1alpha1.ListenerTLS, past *model.TLS, index int) []string {
+	if t.ServerNames == nil {
+		return nil
+	}
+	var now, next []*certs.Pair
+	for i, ref := range t.CertificateRefs {
+		if i == index {
+			continue
+		}
+		name := types.NamespacedName{Namespace: s.owner.name.Namespace, Name: ref.Name}
+		secret, read := r.in.Secrets[name]
+		next = appendPair(next, offered(name, secret, read))
+		now = appendPair(now, cmp.Or(pastCertificate(past, name), offered(name, secret, read)))
+	}
+	needed := append(certs.Uncovered(t.ServerNames, now), certs.Uncovered(t.ServerNames, next)...)
+	slices.Sort(needed)
+	return slices.Compact(needed)
+}
+
+func appendPair(list []*certs.Pair, m *model.Certificate) []*certs.Pair {
+	if m == nil {
+		return list
+	}
+	p, err := certs.Parse(*m)
+	if err != nil {
+		return list
+	}
+	return append(list, p)
+}
+
+// pastTLS is what the service's listeners had, with private keys as far as they are at hand; nil:
+// nothing.
+func (r *run) pastTLS(s *service) *model.TLS {
+	k := r.in.Previous[s.key]
+	if len(k.Layer7) == 0 {
+		return nil
+	}
+	k, _ = r.withKeys(k)
+	return k.Layer7[0].TLS
+}
+
+func pastCertificate(past *model.TLS, name types.NamespacedName) *model.Certificate {
+	if past == nil {
+		return nil
+	}
+	for i := range past.Certificates {
+		if past.Certificates[i].Name == name.String() && len(past.Certificates[i].KeyPEM) > 0 {
+			return &past.Certificates[i]
+		}
+	}
+	return nil
+}
+
 // refuseSecret says why a Secret cannot serve. The key's bytes never get into a message.
-func refuseSecret(service string, name types.NamespacedName, secret Secret, read bool) *Refusal {
+func refuseSecret(service string, name types.NamespacedName, secret Secret, read bool, why error) *Refusal {
 	where := fmt.Sprintf("spec.virtualServices[%s].layer7.tls.certificateRefs names Secret %s", service, name.Name)
 	create := fmt.Sprintf("kubectl -n %s create secret tls %s --cert=FILE --key=FILE", name.Namespace, name.Name)
 	switch {
 	case !read:
-		refusal := unresolvedf(v1alpha1.ReasonPending, "%s, which has not been read yet", where)
-		refusal.Pending = true
-		return refusal
+		return unread(where)
 	case !secret.Found:
 		return unresolvedf(v1alpha1.ReasonSecretNotFound, "%s, which does not exist in namespace %s: create it (%s), or write the name of one that does", where, name.Namespace, create)
 	case len(secret.CertPEM) == 0 || len(secret.KeyPEM) == 0:
 		return unresolvedf(v1alpha1.ReasonSecretInvalid, "%s, which lacks the keys tls.crt and tls.key: put the certificate chain and the private key there, PEM encoded (%s)", where, create)
 	}
-	if _, err := tls.X509KeyPair(secret.CertPEM, secret.KeyPEM); err != nil {
-		return unresolvedf(v1alpha1.ReasonSecretInvalid, "%s, whose tls.crt and tls.key cannot be used (%v): put a PEM encoded certificate chain, leaf first, and the private key that belongs to it there (%s)", where, clip(err.Error()), create)
-	}
-	return nil
+	return unresolvedf(v1alpha1.ReasonSecretInvalid, "%s, which %s", where, why.Error())
 }
 
-// validity says that a certificate is used outside of its time. It is served all the same: a
-// browser's warning at 3 am is better than no viewer.
-func validity(name types.NamespacedName, secret Secret, now time.Time) string {
-	pair, err := tls.X509KeyPair(secret.CertPEM, secret.KeyPEM)
-	if err != nil || pair.Leaf == nil || now.IsZero() {
-		return ""
+func unread(where string) *Refusal {
+	refusal := unresolvedf(v1alpha1.ReasonPending, "%s, which has not been read yet", where)
+	refusal.Pending = true
+	return refusal
+}
+
+func cipherSuites(s *service, t *v1alpha1.ListenerTLS) []uint16 {
+	where := fmt.Sprintf("spec.virtualServices[%s].layer7.tls.cipherSuites", s.spec.Name)
+	if len(t.CipherSuites) > 0 && t.MinVersion == v1alpha1.TLS13 {
+		s.refuse(refusef(v1alpha1.ReasonInvalidField, "%s are those of TLS 1.2, which minVersion: TLS13 refuses: remove cipherSuites, or write minVersion: TLS12", where))
+		return nil
 	}
-	const day = "2006-01-02 15:04 MST"
-	switch leaf := pair.Leaf; {
-	case now.After(leaf.NotAfter):
-		return fmt.Sprintf("the certificate in Secret %s expired on %s, clients will warn: put a renewed one there", name.Name, leaf.NotAfter.UTC().Format(day))
-	case now.Before(leaf.NotBefore):
-		return fmt.Sprintf("the certificate in Secret %s is not valid before %s, clients will warn: check it and the clock of the director", name.Name, leaf.NotBefore.UTC().Format(day))
+	var out []uint16
+	for _, name := range t.CipherSuites {
+		id, err := certs.CipherSuite(name)
+		if err != nil {
+			s.refuse(refusef(v1alpha1.ReasonInvalidField, "%s: %v", where, err))
+			continue
+		}
+		out = append(out, id)
 	}
-	return ""
+	return out
+}
+
+// The keys of Secrets that hold authorities and revocation lists, as the API documents them.
+const (
+	defaultCAKey  = "ca.crt"
+	defaultCRLKey = "ca.crl"
+)
+
+// clientCertificates decides whose client certificates are accepted.
+func (r *run) clientCertificates(s *service, c *v1alpha1.ClientCertificates, past *model.TLS) *model.ClientCertificates {
+	if c == nil {
+		return nil
+	}
+	ca, caMissing := r.bundle(s, "caRef", c.CARef, defaultCAKey)
+	offer := certs.Trust{CA: &ca}
+	var crlMissing *Refusal
+	if c.CRLRef != nil {
+		var crl model.Bundle
+		crl, crlMissing = r.bundle(s, "crlRef", *c.CRLRef, defaultCRLKey)
+		offer.CRL = &crl
+	}
+	d := certs.DecideTrust(offer, pastTrust(past, offer), r.in.Now)
+	for _, found := range []struct {
+		why     error
+		missing *Refusal
+		field   string
+		bundle  *model.Bundle
+	}{{d.RefusedCA, caMissing, "caRef", offer.CA}, {d.RefusedCRL, crlMissing, "crlRef", offer.CRL}} {
+		if found.why != nil {
+			refusal := unresolvedf(v1alpha1.ReasonSecretInvalid, "%s, which %s", r.namesBundle(s, found.field, found.bundle.Name), found.why.Error())
+			s.unusable(found.bundle.Name, cmp.Or(found.missing, refusal), d.Use != nil)
+		}
+	}
+	if d.Use == nil {
+		return nil
+	}
+	return &model.ClientCertificates{Required: c.Mode == v1alpha1.ClientCertificateRequired, CA: *d.CA, CRL: d.CRL}
+}
+
+// bundle reads a key of a Secret; missing says why there is nothing.
+func (r *run) bundle(s *service, field string, ref v1alpha1.SecretKeyReference, key string) (b model.Bundle, missing *Refusal) {
+	name := types.NamespacedName{Namespace: s.owner.name.Namespace, Name: ref.Name}
+	key = cmp.Or(ref.Key, key)
+	b.Name = name.String()
+	where := r.namesBundle(s, field, b.Name)
+	create := fmt.Sprintf("kubectl -n %s create secret generic %s --from-file=%s=FILE", name.Namespace, name.Name, key)
+	secret, read := r.in.Secrets[name]
+	switch {
+	case !read:
+		return b, unread(where)
+	case !secret.Found:
+		return b, unresolvedf(v1alpha1.ReasonSecretNotFound, "%s, which does not exist in namespace %s: create it (%s), or write the name of one that does", where, name.Namespace, create)
+	case len(secret.Data[key]) == 0:
+		return b, unresolvedf(v1alpha1.ReasonSecretInvalid, "%s, which lacks the key %s: put it there (%s), or write in key where it is", where, key, create)
+	}
+	b.Data = secret.Data[key]
+	return b, nil
+}
+
+func (r *run) namesBundle(s *service, field, bundle string) string {
+	_, name, _ := strings.Cut(bundle, "/")
+	return fmt.Sprintf("spec.virtualServices[%s].layer7.tls.clientCertificates.%s names Secret %s", s.spec.Name, field, name)
+}
+
+// pastTrust is what was in use from the same Secrets.
+func pastTrust(past *model.TLS, offer certs.Trust) certs.Trust {
+	var out certs.Trust
+	if past == nil || past.Clients == nil {
+		return out
+	}
+	if past.Clients.CA.Name == offer.CA.Name {
+		out.CA = &past.Clients.CA
+	}
+	if crl := past.Clients.CRL; crl != nil && offer.CRL != nil && crl.Name == offer.CRL.Name {
+		out.CRL = crl
+	}
+	return out
+}
+
+// followCertificates gives a service that goes on as it was the certificates that are decided on
+// now: a spec that is refused must not keep a renewed certificate, or a revocation, from being used.
+func (s *service) followCertificates(k *Kept) {
+	if s.tls == nil {
+		return
+	}
+	k.Layer7 = mapCertificates(k.Layer7, func(c model.Certificate) model.Certificate {
+		for _, now := range s.tls.Certificates {
+			if now.Name == c.Name {
+				return now
+			}
+		}
+		return c
+	})
+	for _, l := range k.Layer7 {
+		if l.TLS != nil && l.TLS.Clients != nil && s.tls.Clients != nil && l.TLS.Clients.CA.Name == s.tls.Clients.CA.Name {
+			clients := *s.tls.Clients
+			clients.Required = clients.Required || l.TLS.Clients.Required
+			l.TLS.Clients = &clients
+		}
+	}
+}
+
+// maxTrust bounds what all listeners of a service have of authorities and revocation lists, in
+// bytes: each of them is given its own.
+const maxTrust = 16 << 20
+
+func refuseTrustSize(s *service, l model.Listener, listeners int) *Refusal {
+	if l.TLS == nil || l.TLS.Clients == nil {
+		return nil
+	}
+	size := len(l.TLS.Clients.CA.Data)
+	if l.TLS.Clients.CRL != nil {
+		size += len(l.TLS.Clients.CRL.Data)
+	}
+	if size*listeners <= maxTrust {
+		return nil
+	}
+	return refusef(v1alpha1.ReasonInvalidField, "spec.virtualServices[%s].layer7.tls.clientCertificates: %d bytes of authorities and revocation lists at each of %d addresses and ports are too much: shorten the lists, or use fewer ports",
+		s.spec.Name, size, listeners)
 }
 
 // withKeys puts private keys back that were left out when the state was stored. ok is false if a

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"slices"
 	"strings"
+	"time"
 
 	"k8s.io/apimachinery/pkg/types"
 
@@ -20,6 +21,7 @@ func Translate(in Input) Result {
 	r.settleGroups()
 	r.settleConflicts()
 	r.keepLastGood()
+	r.lookAtCertificates()
 	return r.render()
 }
 
@@ -36,6 +38,7 @@ type balancer struct {
 	name     types.NamespacedName
 	director string
 	active   bool
+	now      time.Time
 	refusal  *Refusal
 	services []*service
 	// gateways are the virtual IPs with role Gateway, each as a service without ports.
@@ -55,8 +58,14 @@ type service struct {
 	key      string
 	gateway  bool
 	refusals []Refusal
-	// notes are about what is referred to, advice about the spec; nothing is refused for them.
-	notes, advice []string
+	// held are about Secrets whose content is refused while what was read before is served.
+	held []heldSecret
+	// advice is about the spec; nothing is refused for it.
+	advice []string
+	// tls is what is decided on certificates; nil: nothing.
+	tls *model.TLS
+	// certificates are those in use.
+	certificates certificates
 	// wanted is what the spec asks for; incomplete while there are refusals.
 	wanted Kept
 	// effective is what this node programs; nil: nothing.
@@ -64,6 +73,12 @@ type service struct {
 	kept      bool
 	// past is what to remember although it cannot be programmed now.
 	past *Kept
+}
+
+// heldSecret is a Secret whose content is refused.
+type heldSecret struct {
+	Refusal
+	secret string
 }
 
 func (s *service) refuse(r *Refusal) {
@@ -78,7 +93,7 @@ func newRun(in Input) *run {
 		if obj == nil {
 			continue
 		}
-		b := &balancer{obj: obj, name: types.NamespacedName{Namespace: obj.Namespace, Name: obj.Name}}
+		b := &balancer{obj: obj, now: in.Now, name: types.NamespacedName{Namespace: obj.Namespace, Name: obj.Name}}
 		for i := range obj.Spec.VirtualServices {
 			spec := &obj.Spec.VirtualServices[i]
 			b.services = append(b.services, &service{owner: b, spec: spec, index: i, key: b.key(spec.Name)})

@@ -18,8 +18,12 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 	// Group=lb.truepacs.io, Version=v1alpha1
 	case v1alpha1.SchemeGroupVersion.WithKind("AgentCheck"):
 		return &apiv1alpha1.AgentCheckApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("CertificateStatus"):
+		return &apiv1alpha1.CertificateStatusApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("ClientAddress"):
 		return &apiv1alpha1.ClientAddressApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("ClientCertificates"):
+		return &apiv1alpha1.ClientCertificatesApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("CookiePersistence"):
 		return &apiv1alpha1.CookiePersistenceApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("DICOMEchoCheck"):
@@ -70,6 +74,8 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &apiv1alpha1.PortRangeApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("ProgrammedService"):
 		return &apiv1alpha1.ProgrammedServiceApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("SecretKeyReference"):
+		return &apiv1alpha1.SecretKeyReferenceApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("SecretReference"):
 		return &apiv1alpha1.SecretReferenceApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("Server"):

@@ -62,7 +62,7 @@ func badSchedulers() map[string]Case {
 
 // badAtLayer7 are settings of pools that layer 4 alone knows, in a pool of layer 7.
 func badAtLayer7() map[string]Case {
-	const says = "which layer 4 alone can do"
+	const says, suite = "which layer 4 alone can do", "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256"
 	checks := web + ".healthChecks"
 	return map[string]Case{
 		"fallback at layer 7":       {Edits{web + ".fallbackServers": List{Block{"name": "standby", "address": "192.0.2.13"}}}, Edits{}, "spec", says},
@@ -70,6 +70,7 @@ func badAtLayer7() map[string]Case {
 		"max at layer 7":            {Edits{web + ".servers[0].maxConnections": int64(30)}, Edits{}, "spec", says},
 		"agent check at layer 7":    {Edits{checks: List{agent(9999, "x")}}, Edits{}, "spec", says},
 		"external check at layer 7": {Edits{checks: List{external("check.sh")}}, Edits{}, "spec", says},
+		"suites with TLS 1.3":       {Edits{l7 + ".layer7.tls.cipherSuites": List{suite}, l7 + ".layer7.tls.minVersion": "TLS13"}, Edits{l7 + ".layer7.tls.cipherSuites": List{suite}, l7 + ".layer7.tls.minVersion": "TLS12"}, l7 + ".layer7.tls", "remove cipherSuites, or write minVersion: TLS12"},
 		"L4 pool in a route":        {Edits{pool + ".slowStartSeconds": int64(30), route + ".serverPool": "archive"}, Edits{route + ".serverPool": "archive"}, "spec", says},
 	}
 }

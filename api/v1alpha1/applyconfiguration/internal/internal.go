@@ -40,6 +40,23 @@ var schemaYAML = typed.YAMLObject(`types:
   scalar: string
 - name: com.github.truepacs.balancer.api.v1alpha1.Application
   scalar: string
+- name: com.github.truepacs.balancer.api.v1alpha1.CertificateKind
+  scalar: string
+- name: com.github.truepacs.balancer.api.v1alpha1.CertificateStatus
+  map:
+    fields:
+    - name: kind
+      type:
+        namedType: com.github.truepacs.balancer.api.v1alpha1.CertificateKind
+    - name: notAfter
+      type:
+        scalar: string
+    - name: secret
+      type:
+        scalar: string
+    - name: subject
+      type:
+        scalar: string
 - name: com.github.truepacs.balancer.api.v1alpha1.CheckPath
   scalar: string
 - name: com.github.truepacs.balancer.api.v1alpha1.ClientAddress
@@ -59,6 +76,20 @@ var schemaYAML = typed.YAMLObject(`types:
           elementRelationship: associative
 - name: com.github.truepacs.balancer.api.v1alpha1.ClientAddressHeader
   scalar: string
+- name: com.github.truepacs.balancer.api.v1alpha1.ClientCertificateMode
+  scalar: string
+- name: com.github.truepacs.balancer.api.v1alpha1.ClientCertificates
+  map:
+    fields:
+    - name: caRef
+      type:
+        namedType: com.github.truepacs.balancer.api.v1alpha1.SecretKeyReference
+    - name: crlRef
+      type:
+        namedType: com.github.truepacs.balancer.api.v1alpha1.SecretKeyReference
+    - name: mode
+      type:
+        namedType: com.github.truepacs.balancer.api.v1alpha1.ClientCertificateMode
 - name: com.github.truepacs.balancer.api.v1alpha1.CookieMode
   scalar: string
 - name: com.github.truepacs.balancer.api.v1alpha1.CookiePersistence
@@ -396,9 +427,24 @@ var schemaYAML = typed.YAMLObject(`types:
           elementRelationship: associative
           keys:
           - name
+    - name: cipherSuites
+      type:
+        list:
+          elementType:
+            scalar: string
+          elementRelationship: associative
+    - name: clientCertificates
+      type:
+        namedType: com.github.truepacs.balancer.api.v1alpha1.ClientCertificates
     - name: minVersion
       type:
         namedType: com.github.truepacs.balancer.api.v1alpha1.TLSVersion
+    - name: serverNames
+      type:
+        list:
+          elementType:
+            scalar: string
+          elementRelationship: associative
 - name: com.github.truepacs.balancer.api.v1alpha1.Mode
   scalar: string
 - name: com.github.truepacs.balancer.api.v1alpha1.NodeRole
@@ -450,8 +496,22 @@ var schemaYAML = typed.YAMLObject(`types:
           elementRelationship: atomic
 - name: com.github.truepacs.balancer.api.v1alpha1.Protocol
   scalar: string
+- name: com.github.truepacs.balancer.api.v1alpha1.ReferenceKind
+  scalar: string
 - name: com.github.truepacs.balancer.api.v1alpha1.Scheduler
   scalar: string
+- name: com.github.truepacs.balancer.api.v1alpha1.SecretKeyReference
+  map:
+    fields:
+    - name: key
+      type:
+        scalar: string
+    - name: kind
+      type:
+        namedType: com.github.truepacs.balancer.api.v1alpha1.ReferenceKind
+    - name: name
+      type:
+        scalar: string
 - name: com.github.truepacs.balancer.api.v1alpha1.SecretReference
   map:
     fields:
@@ -821,6 +881,12 @@ var schemaYAML = typed.YAMLObject(`types:
 - name: com.github.truepacs.balancer.api.v1alpha1.VirtualServiceStatus
   map:
     fields:
+    - name: certificates
+      type:
+        list:
+          elementType:
+            namedType: com.github.truepacs.balancer.api.v1alpha1.CertificateStatus
+          elementRelationship: atomic
     - name: conditions
       type:
         list:

@@ -12,11 +12,22 @@ import (
 // ListenerTLS ends TLS at the balancer.
 type ListenerTLSApplyConfiguration struct {
 	// certificateRefs name Secrets of type kubernetes.io/tls in the same namespace, with keys
-	// tls.crt and tls.key. Several are chosen by the client's server name (SNI); the first
-	// serves clients that match none.
+	// tls.crt and tls.key. Several are chosen by the client's server name (SNI) and by the kinds of
+	// key that it supports; the first serves clients that match none. A renewed certificate that
+	// cannot be used, is not valid yet or is for other names is refused, and the one in use stays.
 	CertificateRefs []SecretReferenceApplyConfiguration `json:"certificateRefs,omitempty"`
+	// serverNames are the names that clients use: host names, wildcards such as *.example.org, or
+	// addresses. A certificate that would leave one of them without any is refused. Absent: a
+	// renewed certificate must have a name in common with the one before.
+	ServerNames []string `json:"serverNames,omitempty"`
 	// minVersion is the oldest TLS version accepted. Absent: TLS12.
 	MinVersion *apiv1alpha1.TLSVersion `json:"minVersion,omitempty"`
+	// cipherSuites are those of TLS 1.2 that are accepted, by their names in the IANA registry, for
+	// example TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384. Those of TLS 1.3 cannot be chosen. Absent: all
+	// that are secure.
+	CipherSuites []string `json:"cipherSuites,omitempty"`
+	// clientCertificates makes clients show a certificate. Absent: none is asked for.
+	ClientCertificates *ClientCertificatesApplyConfiguration `json:"clientCertificates,omitempty"`
 }
 
 // ListenerTLSApplyConfiguration constructs a declarative configuration of the ListenerTLS type for use with
@@ -38,10 +49,38 @@ func (b *ListenerTLSApplyConfiguration) WithCertificateRefs(values ...*SecretRef
 	return b
 }
 
+// WithServerNames adds the given value to the ServerNames field in the declarative configuration
+// and returns the receiver, so that objects can be build by chaining "With" function invocations.
+// If called multiple times, values provided by each call will be appended to the ServerNames field.
+func (b *ListenerTLSApplyConfiguration) WithServerNames(values ...string) *ListenerTLSApplyConfiguration {
+	for i := range values {
+		b.ServerNames = append(b.ServerNames, values[i])
+	}
+	return b
+}
+
 // WithMinVersion sets the MinVersion field in the declarative configuration to the given value
 // and returns the receiver, so that objects can be built by chaining "With" function invocations.
 // If called multiple times, the MinVersion field is set to the value of the last call.
 func (b *ListenerTLSApplyConfiguration) WithMinVersion(value apiv1alpha1.TLSVersion) *ListenerTLSApplyConfiguration {
 	b.MinVersion = &value
+	return b
+}
+
+// WithCipherSuites adds the given value to the CipherSuites field in the declarative configuration
+// and returns the receiver, so that objects can be build by chaining "With" function invocations.
+// If called multiple times, values provided by each call will be appended to the CipherSuites field.
+func (b *ListenerTLSApplyConfiguration) WithCipherSuites(values ...string) *ListenerTLSApplyConfiguration {
+	for i := range values {
+		b.CipherSuites = append(b.CipherSuites, values[i])
+	}
+	return b
+}
+
+// WithClientCertificates sets the ClientCertificates field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the ClientCertificates field is set to the value of the last call.
+func (b *ListenerTLSApplyConfiguration) WithClientCertificates(value *ClientCertificatesApplyConfiguration) *ListenerTLSApplyConfiguration {
+	b.ClientCertificates = value
 	return b
 }

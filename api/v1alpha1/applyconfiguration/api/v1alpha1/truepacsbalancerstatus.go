@@ -13,8 +13,8 @@ import (
 type TruePACSBalancerStatusApplyConfiguration struct {
 	// observedGeneration is the metadata.generation that this status speaks of.
 	ObservedGeneration *int64 `json:"observedGeneration,omitempty"`
-	// conditions are Accepted, ResolvedRefs, Programmed, ServersHealthy, Ready, Reconciling and
-	// Stalled.
+	// conditions are Accepted, ResolvedRefs, Programmed, ServersHealthy, Ready, Reconciling,
+	// Stalled, NetworkSound and CertificatesValid.
 	Conditions []v1.ConditionApplyConfiguration `json:"conditions,omitempty"`
 	// summary is for kubectl's columns.
 	Summary *SummaryApplyConfiguration `json:"summary,omitempty"`

@@ -17,7 +17,8 @@ type TruePACSReportStatusApplyConfiguration struct {
 	Node *string `json:"node,omitempty"`
 	// observedGeneration is the balancer's metadata.generation that this report speaks of.
 	ObservedGeneration *int64 `json:"observedGeneration,omitempty"`
-	// conditions are Accepted, ResolvedRefs and Programmed on this director.
+	// conditions are Accepted, ResolvedRefs, CertificatesValid, Programmed and NetworkSound on this
+	// director.
 	Conditions []v1.ConditionApplyConfiguration `json:"conditions,omitempty"`
 	// virtualIPs says which addresses this director holds: activeNode is its own name or empty.
 	VirtualIPs []VirtualIPStatusApplyConfiguration `json:"virtualIPs,omitempty"`

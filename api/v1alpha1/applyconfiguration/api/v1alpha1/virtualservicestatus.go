@@ -13,11 +13,14 @@ import (
 type VirtualServiceStatusApplyConfiguration struct {
 	// name is the name in spec.virtualServices.
 	Name *string `json:"name,omitempty"`
-	// conditions are Accepted, ResolvedRefs and Programmed.
+	// conditions are Accepted, ResolvedRefs, Programmed and CertificatesValid.
 	Conditions []v1.ConditionApplyConfiguration `json:"conditions,omitempty"`
 	// programmed is what the director has programmed for the service, of whichever generation of the
 	// spec: other balancers cannot have it. Absent: nothing.
 	Programmed *ProgrammedServiceApplyConfiguration `json:"programmed,omitempty"`
+	// certificates are the certificates, authorities and revocation lists in use, the first to expire
+	// first.
+	Certificates []CertificateStatusApplyConfiguration `json:"certificates,omitempty"`
 	// serverStates says how each server of each pool of the service is.
 	ServerStates []ServerStateApplyConfiguration `json:"serverStates,omitempty"`
 }
@@ -54,6 +57,19 @@ func (b *VirtualServiceStatusApplyConfiguration) WithConditions(values ...*v1.Co
 // If called multiple times, the Programmed field is set to the value of the last call.
 func (b *VirtualServiceStatusApplyConfiguration) WithProgrammed(value *ProgrammedServiceApplyConfiguration) *VirtualServiceStatusApplyConfiguration {
 	b.Programmed = value
+	return b
+}
+
+// WithCertificates adds the given value to the Certificates field in the declarative configuration
+// and returns the receiver, so that objects can be build by chaining "With" function invocations.
+// If called multiple times, values provided by each call will be appended to the Certificates field.
+func (b *VirtualServiceStatusApplyConfiguration) WithCertificates(values ...*CertificateStatusApplyConfiguration) *VirtualServiceStatusApplyConfiguration {
+	for i := range values {
+		if values[i] == nil {
+			panic("nil value passed to WithCertificates")
+		}
+		b.Certificates = append(b.Certificates, *values[i])
+	}
 	return b
 }
 
