@@ -2,10 +2,12 @@ package keeper
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -24,6 +26,10 @@ type Handler interface {
 	Apply(proxy model.Proxy, sockets map[netip.AddrPort]*Socket) error
 	// Drain tells that a newer proxy took over: accept nothing more. It is called again and again.
 	Drain()
+	// Tickets returns the secrets of TLS session tickets that the proxy uses, newest first.
+	Tickets() []model.TicketSecret
+	// SetTickets gives the proxy those of the one before it.
+	SetTickets(list []model.TicketSecret)
 	// Status returns what the proxy sees; Client fills in Generation and Refused.
 	Status() Status
 }
@@ -51,8 +57,10 @@ type Client struct {
 	store      store
 	generation uint64
 	refused    string
-	told       Status    // last
-	toldAt     time.Time // when it was sent in full
+	told       Status               // last
+	toldAt     time.Time            // when it was sent in full
+	tickets    []model.TicketSecret // that this agent knows of
+	configured bool                 // this agent has sent a configuration, and before it the tickets that it had
 }
 
 // NewClient makes a Client; Run starts it.
@@ -112,6 +120,7 @@ func (c *Client) session(ctx context.Context) error {
 func (c *Client) introduce(w *wire) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.toldAt, c.tickets, c.configured = time.Time{}, nil, false // this agent knows nothing yet
 	if err := w.sendSockets(c.store.missing(nil)); err != nil {
 		return err
 	}
@@ -130,7 +139,9 @@ func (c *Client) handle(w *wire, m message, sockets []*Socket) error {
 			return fmt.Errorf("agent sent an empty configuration")
 		}
 		c.apply(*m.Config)
-		return c.sendStatus(w)
+		return errors.Join(c.sendStatus(w), c.sendTickets(w))
+	case kindTickets:
+		c.handler.SetTickets(m.Tickets)
 	case kindDrain:
 		c.handler.Drain()
 	}
@@ -140,6 +151,7 @@ func (c *Client) handle(w *wire, m message, sockets []*Socket) error {
 func (c *Client) apply(proxy model.Proxy) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.configured = true
 	err := c.handler.Apply(proxy, c.store)
 	if err != nil {
 		c.refused = err.Error()
@@ -151,9 +163,6 @@ func (c *Client) apply(proxy model.Proxy) {
 }
 
 func (c *Client) report(ctx context.Context, w *wire) {
-	c.mu.Lock()
-	c.toldAt = time.Time{} // this agent knows nothing yet
-	c.mu.Unlock()
 	tick := time.NewTicker(c.cfg.ReportEvery)
 	defer tick.Stop()
 	for {
@@ -161,7 +170,7 @@ func (c *Client) report(ctx context.Context, w *wire) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-			if c.sendNews(w) != nil {
+			if c.sendNews(w) != nil || c.sendTickets(w) != nil {
 				return
 			}
 		}
@@ -192,6 +201,18 @@ func (c *Client) sendNews(w *wire) error {
 		return c.sendStatus(w)
 	}
 	return w.send(message{Kind: kindAlive, Status: &Status{Connections: status.Connections}})
+}
+
+// sendTickets sends the secrets of tickets if the agent does not know them; not before it has told its own.
+func (c *Client) sendTickets(w *wire) error {
+	now := c.handler.Tickets()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.configured || slices.EqualFunc(now, c.tickets, model.TicketSecret.Equal) {
+		return nil
+	}
+	c.tickets = now
+	return w.send(message{Kind: kindTickets, Tickets: now})
 }
 
 func (c *Client) status() Status {

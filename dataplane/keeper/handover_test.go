@@ -7,6 +7,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/truepacs/balancer/dataplane/model"
 	"github.com/truepacs/balancer/dataplane/testutil/loopback"
 )
 
@@ -58,6 +59,62 @@ func TestDrainedProxyIsNotCurrent(t *testing.T) {
 	eventually(t, "the old proxy is told to drain", old.drained)
 	newProxy.stop()
 	eventually(t, "nobody is current", func() bool { return !server.State().Connected })
+}
+
+// TestTicketsOutliveAProxy: a new proxy makes its clients' tickets with the secrets of the one before, also those that
+// came later, and also over a new agent.
+func TestTicketsOutliveAProxy(t *testing.T) {
+	defer goleak.VerifyNone(t)
+	path := filepath.Join(t.TempDir(), "agent.sock")
+	addr := loopback.Free(t)
+	server, agent := startServer(t, path)
+	set(t, server, proxyOn(addr))
+	old, oldProxy := startClient(path, "old")
+	defer oldProxy.stop()
+	eventually(t, "the old proxy serves", func() bool { return server.State().Current })
+	agent.stop()
+	server, agent = startServer(t, path)
+	defer agent.stop()
+	eventually(t, "the old proxy is back", func() bool { return server.State().Connected })
+	set(t, server, proxyOn(addr))
+	old.SetTickets([]model.TicketSecret{{Key: []byte("rotated")}, {Key: []byte("old")}})
+	eventually(t, "the agent knows the new secret", func() bool {
+		server.mu.Lock()
+		defer server.mu.Unlock()
+		return len(server.tickets) == 2
+	})
+	next, newProxy := startClient(path, "new")
+	defer newProxy.stop()
+	eventually(t, "the old proxy is told to drain", old.drained)
+	if !next.hasTicket("rotated") {
+		t.Error("the new proxy makes tickets of its own")
+	}
+	// What the old one says from now on does not count.
+	for _, version := range []string{"new", "old"} {
+		said := message{Kind: kindTickets, Tickets: []model.TicketSecret{{Key: []byte("of " + version)}}}
+		if _, err := server.take(proxyOf(t, server, version), said, nil); err != nil {
+			t.Error(err)
+		}
+	}
+	server.mu.Lock()
+	defer server.mu.Unlock()
+	if got := string(server.tickets[0].Key); got != "of new" {
+		t.Errorf("the agent keeps %s", got)
+	}
+}
+
+// proxyOf is the connected proxy of a version.
+func proxyOf(t *testing.T, s *Server, version string) *peer {
+	t.Helper()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for p := range s.proxies {
+		if p.hello != nil && p.hello.ProxyVersion == version {
+			return p
+		}
+	}
+	t.Fatalf("no proxy of version %s is there", version)
+	return nil
 }
 
 // linkSocket makes path lead to the socket at target.

@@ -24,6 +24,8 @@ type echoProxy struct {
 	open map[netip.AddrPort]net.Listener
 	fail error
 	out  bool
+
+	tickets []model.TicketSecret
 }
 
 func (p *echoProxy) Apply(proxy model.Proxy, sockets map[netip.AddrPort]*Socket) error {
@@ -85,6 +87,24 @@ func (p *echoProxy) drained() bool {
 	return p.out
 }
 
+func (p *echoProxy) Tickets() []model.TicketSecret {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.tickets
+}
+
+func (p *echoProxy) SetTickets(list []model.TicketSecret) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.tickets = list
+}
+
+// hasTicket tells whether the newest secret is this one.
+func (p *echoProxy) hasTicket(key string) bool {
+	list := p.Tickets()
+	return len(list) > 0 && string(list[0].Key) == key
+}
+
 func (p *echoProxy) Status() Status { return Status{Connections: 7, Draining: p.drained()} }
 
 // process is a Server or Client that runs until stopped.
@@ -113,7 +133,7 @@ func startServer(t *testing.T, path string) (*Server, *process) {
 }
 
 func startClient(path, name string) (*echoProxy, *process) {
-	h := &echoProxy{name: name, open: map[netip.AddrPort]net.Listener{}}
+	h := &echoProxy{name: name, tickets: []model.TicketSecret{{Key: []byte(name)}}, open: map[netip.AddrPort]net.Listener{}}
 	c := NewClient(ClientConfig{Log: logr.Discard(), Path: path, ProxyVersion: name, ReportEvery: 20 * time.Millisecond}, h)
 	return h, start(func(ctx context.Context) {
 		c.Run(ctx)

@@ -20,16 +20,18 @@ const (
 	kindConfig  kind = "config"  // agent: the configuration to run
 	kindDrain   kind = "drain"   // agent: a newer proxy took over
 	kindStatus  kind = "status"  // proxy: what it runs and sees
+	kindTickets kind = "tickets" // both: the secrets of TLS session tickets, so that they outlive a proxy; version 0.1 ignores it
 	kindAlive   kind = "alive"   // proxy: the same as in its last status but for Connections; agents of version 0.1 ignore it
 )
 
 // message is one frame. The member that belongs to Kind is set.
 type message struct {
-	Kind    kind         `json:"kind"`
-	Hello   *hello       `json:"hello,omitempty"`
-	Sockets int          `json:"sockets,omitempty"` // how many descriptors are attached
-	Config  *model.Proxy `json:"config,omitempty"`
-	Status  *Status      `json:"status,omitempty"`
+	Kind    kind                 `json:"kind"`
+	Hello   *hello               `json:"hello,omitempty"`
+	Sockets int                  `json:"sockets,omitempty"` // how many descriptors are attached
+	Config  *model.Proxy         `json:"config,omitempty"`
+	Status  *Status              `json:"status,omitempty"`
+	Tickets []model.TicketSecret `json:"tickets,omitempty"`
 }
 
 type hello struct {

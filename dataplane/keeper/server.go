@@ -39,6 +39,7 @@ type Server struct {
 	wanted  *model.Proxy // as Set got it; nil: not known yet, every socket offered is kept
 	desired *model.Proxy // wanted without the listeners that have no socket
 	proxies map[*peer]bool
+	tickets []model.TicketSecret // of the current proxy, for the next
 }
 
 // peer is one connected proxy.
@@ -174,6 +175,10 @@ func (s *Server) take(p *peer, m message, sockets []*Socket) (news bool, err err
 		return s.note(p, m.Status)
 	case kindAlive:
 		return false, s.noteAlive(p, m.Status)
+	case kindTickets:
+		if p == s.current() {
+			s.tickets = m.Tickets
+		}
 	}
 	return false, nil // sockets, or a kind of a later version
 }
@@ -185,6 +190,11 @@ func (s *Server) greet(p *peer, h *hello) error {
 	}
 	p.hello = h
 	s.cfg.Log.Info("proxy connected", "version", h.ProxyVersion, "pid", h.PID, "sockets", len(p.has))
+	if len(s.tickets) > 0 {
+		if err := p.send(message{Kind: kindTickets, Tickets: s.tickets}); err != nil {
+			return err
+		}
+	}
 	if s.wanted == nil {
 		return nil
 	}

@@ -38,8 +38,7 @@ func New(cfg Config) *Engine {
 		listeners: map[string]*listener{}, verdicts: map[ServerKey]bool{},
 	}
 	e.log = newJournal(e.cfg.AccessLog, e.cfg.Log)
-	e.tickets = newTickets(e.cfg.TicketKeyLife)
-	e.tickets.begin(e.renewTickets)
+	e.tickets = newTickets(e.cfg.TicketKeyLife, e.renewTickets)
 	if e.group, e.failed = eventloop.New(eventloop.Config{Log: e.cfg.Log}); e.failed != nil {
 		return e
 	}
@@ -158,6 +157,16 @@ func (e *Engine) commit(after *state, fresh map[string]*listener) {
 func (e *Engine) retire(end *endpoint) {
 	for i, w := range e.workers {
 		w.loop.Do(func() { end.idle[i].retire() })
+	}
+}
+
+// Tickets returns the secrets of TLS session tickets, newest first, for the engine that replaces this one.
+func (e *Engine) Tickets() []model.TicketSecret { return e.tickets.list() }
+
+// SetTickets takes the secrets of the engine before this one, so that its clients take their sessions up again.
+func (e *Engine) SetTickets(list []model.TicketSecret) {
+	if e.tickets.adopt(list) {
+		e.renewTickets()
 	}
 }
 

@@ -20,33 +20,37 @@ const olderSecrets = 3
 // every address of its service and over new certificates, but at no other service, and no longer once other
 // authorities are trusted to issue client certificates.
 type tickets struct {
-	every time.Duration // how long a secret makes tickets
+	every   time.Duration // how long a secret makes tickets
+	rotated func()        // called, from a goroutine, when there is a new one
 
 	mu      sync.Mutex
-	secrets [][32]byte // newest first
+	secrets []model.TicketSecret // newest first
 	timer   *time.Timer
 	stopped bool
 }
 
-func newTickets(every time.Duration) *tickets {
-	t := &tickets{every: every}
-	t.rotate()
+func newTickets(every time.Duration, rotated func()) *tickets {
+	t := &tickets{every: every, rotated: rotated}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.rotate(time.Now())
+	t.timer = time.AfterFunc(every, t.turn)
 	return t
 }
 
-// begin rotates from now on; each time rotated is called, from a goroutine.
-func (t *tickets) begin(rotated func()) {
+// turn makes a new secret and sets the timer for the next.
+func (t *tickets) turn() {
 	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.timer = time.AfterFunc(t.every, func() {
-		t.rotate()
-		rotated()
-		t.mu.Lock()
-		defer t.mu.Unlock()
-		if !t.stopped {
-			t.timer.Reset(t.every)
-		}
-	})
+	t.rotate(time.Now())
+	t.await()
+	t.mu.Unlock()
+	t.rotated()
+}
+
+func (t *tickets) await() {
+	if !t.stopped {
+		t.timer.Reset(max(0, t.every-time.Since(t.secrets[0].Born)))
+	}
 }
 
 func (t *tickets) stop() {
@@ -56,13 +60,36 @@ func (t *tickets) stop() {
 	t.timer.Stop()
 }
 
-func (t *tickets) rotate() {
-	var secret [32]byte
-	_, _ = rand.Read(secret[:]) // never fails
-	t.mu.Lock()
-	defer t.mu.Unlock()
+func (t *tickets) rotate(now time.Time) {
+	secret := model.TicketSecret{Key: make([]byte, model.TicketSecretSize), Born: now}
+	_, _ = rand.Read(secret.Key) // never fails
 	t.secrets = slices.Insert(t.secrets, 0, secret)
 	t.secrets = t.secrets[:min(len(t.secrets), 1+olderSecrets)]
+}
+
+// list returns the secrets, newest first.
+func (t *tickets) list() []model.TicketSecret {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return slices.Clone(t.secrets)
+}
+
+// adopt takes the secrets of an engine before this one; false: they are these already, or unusable. Those that are
+// too old are left out, and the newest is replaced in its time.
+func (t *tickets) adopt(list []model.TicketSecret) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	now := time.Now()
+	list = slices.DeleteFunc(slices.Clone(list), func(s model.TicketSecret) bool {
+		return len(s.Key) != model.TicketSecretSize || s.Born.After(now) || now.Sub(s.Born) > t.every*(1+olderSecrets)
+	})
+	list = list[:min(len(list), 1+olderSecrets)]
+	if len(list) == 0 || slices.EqualFunc(list, t.secrets, model.TicketSecret.Equal) {
+		return false
+	}
+	t.secrets = list
+	t.await()
+	return true
 }
 
 // keys are those of a listener, the first makes new tickets.
@@ -71,7 +98,7 @@ func (t *tickets) keys(scope [32]byte) [][32]byte {
 	defer t.mu.Unlock()
 	out := make([][32]byte, 0, len(t.secrets))
 	for _, secret := range t.secrets {
-		mac := hmac.New(sha256.New, secret[:])
+		mac := hmac.New(sha256.New, secret.Key)
 		mac.Write(scope[:])
 		out = append(out, [32]byte(mac.Sum(nil)))
 	}

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"os"
@@ -212,6 +213,27 @@ func TestSessionsAreTakenUp(t *testing.T) {
 		r.web().TLS = &model.TLS{Certificates: r.web().TLS.Certificates, Clients: trust(slices.Concat(root.PEM(), pki.NewAuthority(t, "New").PEM()))}
 		r.apply()
 		step("under other authorities", addr, false)
+	}
+}
+
+// TestSessionsOutliveAnEngine that hands its tickets on.
+func TestSessionsOutliveAnEngine(t *testing.T) {
+	for _, hand := range []bool{true, false} {
+		before, after := tlsRig(t, echo, cert(t, "pacs.example")).apply(), tlsRig(t, echo, cert(t, "pacs.example"))
+		after.apply()
+		if hand {
+			after.engine.SetTickets(before.engine.Tickets())
+		}
+		cfg := session(nil, tls.VersionTLS13)
+		if _, err := ask(t, before.addr(), cfg); err != nil {
+			t.Fatal(err)
+		}
+		if state, err := ask(t, after.addr(), cfg); err != nil || state.DidResume != hand {
+			t.Errorf("handed on: %v, resumed: %v, %v", hand, state.DidResume, err)
+		}
+	}
+	if s := fmt.Sprintf("%v %+v %x", model.TicketSecret{Key: []byte("secret")}, []model.TicketSecret{{Key: []byte("secret")}}, model.TicketSecret{Key: []byte("secret")}); strings.Contains(s, "secret}") || strings.Contains(s, "736563") || strings.Contains(s, "115") {
+		t.Errorf("a secret is printed: %s", s)
 	}
 }
 

@@ -1,9 +1,11 @@
 package model
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"net/netip"
+	"time"
 )
 
 // Proxy is the whole configuration of the layer 7 proxy.
@@ -113,6 +115,23 @@ func (c Certificate) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "cer
 
 // MarshalLog implements logr.Marshaler: the name only.
 func (c Certificate) MarshalLog() any { return "certificate " + c.Name }
+
+// TicketSecretSize is the length of TicketSecret.Key, in bytes.
+const TicketSecretSize = 32
+
+// TicketSecret is what keys of TLS session tickets are made of. It never prints.
+type TicketSecret struct {
+	// Key is random.
+	Key []byte `json:"key"`
+	// Born is when it was made.
+	Born time.Time `json:"born"`
+}
+
+// Equal tells whether two secrets are the same.
+func (s TicketSecret) Equal(other TicketSecret) bool { return bytes.Equal(s.Key, other.Key) }
+
+// Format implements fmt.Formatter: nothing of the secret.
+func (s TicketSecret) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "ticket secret") }
 
 // Cookie is cookie insert persistence.
 type Cookie struct {

@@ -182,6 +182,12 @@ func (h *handler) drain(ctx context.Context) error {
 	return err
 }
 
+// Tickets implements keeper.Handler.
+func (h *handler) Tickets() []model.TicketSecret { return h.engine.Tickets() }
+
+// SetTickets implements keeper.Handler.
+func (h *handler) SetTickets(list []model.TicketSecret) { h.engine.SetTickets(list) }
+
 // Status implements keeper.Handler.
 func (h *handler) Status() keeper.Status {
 	return keeper.Status{Verdicts: h.checks.Verdicts(), Connections: h.engine.Connections(), Draining: h.draining.Load()}

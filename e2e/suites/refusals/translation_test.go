@@ -93,7 +93,7 @@ func hostCases(t *testing.T) map[string]hostCase {
 		"two servers that are one":       {bad: small{server: "192.0.2.34}\n    - {name: twin, address: 192.0.2.34"}, remedy: small{server: "192.0.2.34}\n    - {name: twin, address: 192.0.2.35"}, kind: accepted, field: "spec.serverPools[archive]", says: "remove one, or write its own address"},
 		"a Secret that is not there":     {bad: small{more: web("nowhere")}, remedy: small{more: web("viewer-tls")}, kind: refs, field: "certificateRefs names Secret nowhere", says: "create it"},
 		"a Secret without key":           {bad: small{more: web("keyless")}, remedy: small{more: web("keyless")}, secret: keyless, remedySecret: named(other, "keyless"), kind: refs, field: "certificateRefs names Secret keyless", says: "create it"},
-		"a key of another certificate":   {bad: small{more: web("mismatched")}, remedy: small{more: web("mismatched")}, secret: mismatched, remedySecret: named(other, "mismatched"), kind: refs, field: "certificateRefs names Secret mismatched", says: "the private key that belongs to it"},
+		"a key of another certificate":   {bad: small{more: web("mismatched")}, remedy: small{more: web("mismatched")}, secret: mismatched, remedySecret: named(other, "mismatched"), kind: refs, field: "certificateRefs names Secret mismatched", says: "the private key there that belongs to the certificate"},
 	}
 }
 
