@@ -30,7 +30,7 @@ func TestStatusFollowsTheDirector(t *testing.T) {
 	b := create(t, namespace(t), "radiology")
 
 	got := expect(t, b, v1alpha1.ConditionReady, isUnknown, v1alpha1.ReasonPending)
-	if len(got.Status.Conditions) != 8 || got.Status.Summary.Servers != "?/2" {
+	if len(got.Status.Conditions) != 9 || got.Status.Summary.Servers != "?/2" {
 		t.Errorf("first visit: %+v", got.Status)
 	}
 

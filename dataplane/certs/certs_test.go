@@ -395,3 +395,31 @@ func TestRevoked(t *testing.T) {
 		t.Error("a revoked authority is trusted")
 	}
 }
+
+func TestCipherSuites(t *testing.T) {
+	for name, says := range map[string]string{
+		"TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256": "", "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256": "",
+		"TLS_RSA_WITH_AES_128_GCM_SHA256": "is insecure", "TLS_ECDHE_RSA_WITH_RC4_128_SHA": "is insecure", "TLS_AES_128_GCM_SHA256": "belongs to TLS 1.3",
+		"ECDHE-RSA-AES128-GCM-SHA256": "is not known: use TLS_ECDHE_",
+	} {
+		id, err := certs.CipherSuite(name)
+		if (err == nil) != (says == "") || (err != nil && !strings.Contains(err.Error(), says)) || certs.SecureSuite(id) != (says == "") {
+			t.Errorf("%s: %#04x, %v", name, id, err)
+		}
+	}
+	root := pki.NewAuthority(t, "Root")
+	ecdsa, rsa := pair(t, root.Issue(t, pki.Spec{Names: []string{"a"}})), pair(t, root.Issue(t, pki.Spec{Names: []string{"a"}, RSA: 2048}))
+	for _, tc := range []struct {
+		suites     []uint16
+		ecdsa, rsa bool
+	}{
+		{nil, true, true},
+		{[]uint16{tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256}, false, true},
+		{[]uint16{tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256}, true, false},
+		{[]uint16{tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256, tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256}, true, true},
+	} {
+		if ecdsa.WorksWith(tc.suites) != tc.ecdsa || rsa.WorksWith(tc.suites) != tc.rsa {
+			t.Errorf("%x: %+v", tc.suites, tc)
+		}
+	}
+}

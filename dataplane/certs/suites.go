@@ -1,6 +1,7 @@
 package certs
 
 import (
+	"crypto/rsa"
 	"crypto/tls"
 	"fmt"
 	"slices"
@@ -32,6 +33,23 @@ func SecureSuite(id uint16) bool {
 }
 
 func ofTLS12(s *tls.CipherSuite) bool { return slices.Contains(s.SupportedVersions, tls.VersionTLS12) }
+
+// WorksWith tells whether clients with TLS 1.2 can be served with one of these cipher suites: each is for one kind of
+// key (RFC 8422 2). None at all stands for all.
+func (p *Pair) WorksWith(suites []uint16) bool {
+	return len(suites) == 0 || slices.ContainsFunc(suites, func(id uint16) bool {
+		return strings.Contains(tls.CipherSuiteName(id), "_"+p.KeyKind()+"_")
+	})
+}
+
+// KeyKind is what names of cipher suites call the kind of key: RSA, or ECDSA, which stands for Ed25519 too (RFC 8422
+// 5.10).
+func (p *Pair) KeyKind() string {
+	if _, ok := p.chain[0].PublicKey.(*rsa.PublicKey); ok {
+		return "RSA"
+	}
+	return "ECDSA"
+}
 
 func suiteNames() (out []string) {
 	for _, s := range tls.CipherSuites() {

@@ -8,11 +8,14 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -234,6 +237,62 @@ func TestSessionsOutliveAnEngine(t *testing.T) {
 	}
 	if s := fmt.Sprintf("%v %+v %x", model.TicketSecret{Key: []byte("secret")}, []model.TicketSecret{{Key: []byte("secret")}}, model.TicketSecret{Key: []byte("secret")}); strings.Contains(s, "secret}") || strings.Contains(s, "736563") || strings.Contains(s, "115") {
 		t.Errorf("a secret is printed: %s", s)
+	}
+}
+
+// TestTLSReplacedUnderTraffic: twenty certificates, each with a bad one after it, and no request fails, on connections
+// that stay or on new ones, and none is shown what was refused.
+func TestTLSReplacedUnderTraffic(t *testing.T) {
+	r := tlsRig(t, echo, cert(t, "pacs.example")).apply()
+	stop := make(chan struct{})
+	var all sync.WaitGroup
+	var kept, fresh atomic.Int64
+	stays := &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, MaxIdleConnsPerHost: 2}
+	comes := &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, DisableKeepAlives: true}
+	defer stays.CloseIdleConnections()
+	for i := range 4 {
+		all.Go(func() {
+			transport, count := stays, &kept
+			if i%2 == 1 {
+				transport, count = comes, &fresh
+			}
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				res, err := transport.RoundTrip(httptest.NewRequest(http.MethodGet, "https://"+r.addr()+"/", nil))
+				if err != nil {
+					t.Errorf("a request failed: %v", err)
+					return
+				}
+				_, err = io.Copy(io.Discard, res.Body)
+				res.Body.Close()
+				if err != nil || res.TLS.PeerCertificates[0].Subject.CommonName != "pacs.example" {
+					t.Errorf("%v, shown %s", err, res.TLS.PeerCertificates[0].Subject.CommonName)
+				}
+				count.Add(1)
+			}
+		})
+	}
+	for range 20 {
+		at := fresh.Load()
+		r.web().TLS = &model.TLS{Certificates: []model.Certificate{cert(t, "pacs.example")}}
+		r.apply()
+		good, bad := r.web().TLS, cert(t, "bad.example")
+		bad.KeyPEM = good.Certificates[0].KeyPEM
+		r.web().TLS = &model.TLS{Certificates: []model.Certificate{bad}}
+		if err := r.engine.Apply(r.proxy, r.sockets); err == nil || !strings.Contains(err.Error(), "cannot be used together") {
+			t.Errorf("a wrong key: %v", err)
+		}
+		r.web().TLS = good
+		eventually(t, "new connections come", func() bool { return fresh.Load() > at+2 || t.Failed() })
+	}
+	close(stop)
+	all.Wait()
+	if total := r.engine.Stats().Listeners[0].Total; kept.Load() == 0 || total > fresh.Load()+2 {
+		t.Errorf("%d connections for %d requests on new ones and %d on two that stay", total, fresh.Load(), kept.Load())
 	}
 }
 

@@ -41,6 +41,9 @@ func (r *run) inUse(s *service, t *model.TLS) (out certificates) {
 		}
 		pairs = append(pairs, p)
 		out.elements = append(out.elements, p.Elements()...)
+		if !p.WorksWith(t.CipherSuites) {
+			out.flaws = append(out.flaws, fmt.Sprintf("The certificate in Secret %s has a key that none of cipherSuites is for, so clients with TLS 1.2 do not get it: add one with %s in its name", m.Name, p.KeyKind()))
+		}
 		for _, f := range p.Flaws(r.in.Now) {
 			if !f.Expired {
 				out.flaws = append(out.flaws, fmt.Sprintf("The certificate in Secret %s %s", m.Name, f.Message))
