@@ -74,7 +74,7 @@ func TestH2spec(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	out, err := exec.CommandContext(t.Context(), program, "-S", "-t", "-k", "-p", port, "-P", "/1000").CombinedOutput()
+	out, err := exec.CommandContext(t.Context(), program, "-S", "-t", "-k", "-o", "30", "-p", port, "-P", "/1000").CombinedOutput()
 	if err != nil || !strings.Contains(string(out), "146 tests, 146 passed, 0 skipped, 0 failed") {
 		t.Errorf("h2spec: %v\n%s", err, out)
 	}
