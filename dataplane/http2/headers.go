@@ -12,7 +12,7 @@ type block struct {
 const (
 	// blockLimit is how many times Config.MaxFields a field block may have in bytes. Up to that a
 	// request is answered with 431, beyond the connection ends.
-	blockLimit = 4
+	blockLimit = 2
 	// maxContinuations is how many CONTINUATION frames a block may have (CVE-2024-27316).
 	maxContinuations = 64
 )
