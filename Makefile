@@ -94,6 +94,10 @@ bench-l4: setup build ## Measure layer 4 beside its peers (root; 15 minutes idle
 	SAVINGS_ROUNDS=$(or $(SAVINGS_ROUNDS),5) SAVINGS_MIB=$(or $(SAVINGS_MIB),32) go test -count=1 -v -timeout 90m ./e2e/bench/savings
 	THOUSAND_PERCENT=5 THOUSAND_TIMES=5 go test -count=$(or $(THOUSAND_ROUNDS),3) -v -timeout 20m ./e2e/bench/checks
 
+.PHONY: bench-l7
+bench-l7: setup build ## Measure layer 7 beside HAProxy and nginx (root; 40 minutes idle), see docs/benchmarks.md.
+	L7_ROUNDS=$(or $(L7_ROUNDS),5) L7_SECONDS=$(or $(L7_SECONDS),3) go test -count=1 -v -timeout 120m ./e2e/bench/l7
+
 .PHONY: fuzz
 fuzz: ## Run every fuzz target for FUZZTIME.
 	hack/fuzz $(FUZZTIME)
