@@ -76,7 +76,21 @@ func (h *head) transferEncoding(f *Field, minor int, again bool) *Error {
 	case again:
 		return bad(at, "more than one Transfer-Encoding field")
 	case !EqualFold(h.Bytes(f.Value), "chunked"):
-		return &Error{Status: 501, Reason: "transfer coding other than chunked", Offset: at}
+		return &Error{Status: codingStatus(h.Bytes(f.Value)), Reason: "transfer coding other than chunked", Offset: at}
 	}
 	return nil
+}
+
+// codingStatus is what to answer to a list of transfer codings that is not chunked alone. Where chunked comes once, and last,
+// the body's end is known and its coding is not implemented: 501 (RFC 9112 section 6.1). Else nobody knows where the next
+// message begins: 400 (section 6.3).
+func codingStatus(list []byte) int {
+	for list != nil {
+		var coding []byte
+		coding, list = NextElement(list)
+		if last := list == nil; len(coding) == 0 || EqualFold(coding, "chunked") != last {
+			return 400
+		}
+	}
+	return 501
 }
