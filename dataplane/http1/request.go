@@ -9,7 +9,7 @@ type Request struct {
 	Method, Target Span
 	// Path is the part of Target that an origin server is asked for: absolute path and query,
 	// "*" for the server as a whole. It is empty for CONNECT and for an absolute-form target
-	// without path, whose path is "/" (RFC 9112 section 3.2.2); Query tells.
+	// without path, whose path is "/" (RFC 9112 section 3.2.1) unless OfServer says otherwise.
 	Path Span
 	// Authority is host and port as the client named them: of an absolute-form or CONNECT
 	// target, else of Host. Empty if an HTTP/1.0 client named none.
@@ -123,6 +123,12 @@ func (r *Request) finish() *Error {
 // section 9.3.
 func (r *Request) KeepAlive() bool {
 	return !r.Options.Close && (r.Minor == 1 || r.Options.KeepAlive)
+}
+
+// OfServer tells whether the request is about the server as a whole: OPTIONS *, also written as the server's URI with neither
+// path nor query. Its target for an origin server is "*" (RFC 9112 section 3.2.4).
+func (r *Request) OfServer() bool {
+	return r.Form == AsteriskForm || r.Form == AbsoluteForm && r.Path.Empty() && string(r.Bytes(r.Method)) == "OPTIONS"
 }
 
 // Idempotent tells whether the method may be sent again after a failure, RFC 9110 section 9.2.2.

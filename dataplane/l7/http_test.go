@@ -87,6 +87,31 @@ func TestMethodsAndBodies(t *testing.T) {
 	}
 }
 
+// RFC 9112 section 3.2.4: a question to the server as a whole stays one, in both of its forms and past every route.
+func TestOptionsOfTheServer(t *testing.T) {
+	r := newRig(t, l7.Config{}, scripted(t, func(c net.Conn, rd *bufio.Reader) {
+		for h := head(t, rd); h != ""; h = head(t, rd) {
+			line, _, _ := strings.Cut(h, "\r\n")
+			fmt.Fprintf(c, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nX-Saw: %s\r\n\r\n", line)
+		}
+	}))
+	to := "/dicomweb"
+	r.web().Routes = []model.Route{{Name: "all", PathPrefixes: []string{"/"}, Pool: "main", RewritePrefix: &to}}
+	c := dialRaw(t, r.apply().addr())
+	for line, want := range map[string]string{
+		"OPTIONS *":            "OPTIONS *",
+		"OPTIONS http://a":     "OPTIONS *",
+		"OPTIONS http://a/":    "OPTIONS /dicomweb/",
+		"OPTIONS http://a?x=y": "OPTIONS /dicomweb?x=y",
+		"GET http://a":         "GET /dicomweb",
+	} {
+		res, _ := c.send(line + " HTTP/1.1\r\nHost: a\r\n\r\n").response("OPTIONS")
+		if saw := res.Header.Get("X-Saw"); saw != want+" HTTP/1.1" {
+			t.Errorf("%s: the server saw %q, want %q", line, saw, want)
+		}
+	}
+}
+
 func TestHeadAndBodilessStatuses(t *testing.T) {
 	r := newRig(t, l7.Config{}, serve(t, func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {

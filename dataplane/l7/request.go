@@ -9,7 +9,11 @@ func (x *exchange) appendRequest(dst []byte) []byte {
 	r, s, route := x.req, x.client.service, x.route
 	dst = append(dst, r.Bytes(r.Method)...)
 	dst = append(dst, ' ')
-	dst = route.appendTarget(dst, r.Bytes(r.Path), x.matched)
+	if r.OfServer() {
+		dst = append(dst, '*')
+	} else {
+		dst = route.appendTarget(dst, r.Bytes(r.Path), x.matched)
+	}
 	dst = append(dst, " HTTP/1.1\r\n"...)
 	dst = x.appendFields(dst)
 	for i := range route.set {
