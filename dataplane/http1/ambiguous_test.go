@@ -116,7 +116,8 @@ var ambiguous = map[string]struct {
 	"CONNECT with length":                {"CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\nContent-Length: 1\r\n\r\n", 400},
 	"too many fields":                    {"GET / HTTP/1.1\r\nHost: a\r\n" + strings.Repeat("X: 1\r\n", 128) + "\r\n", 431},
 	"head too large":                     {"GET / HTTP/1.1\r\nHost: a\r\nX: " + strings.Repeat("1", 32<<10) + "\r\n\r\n", 431},
-	"request line without end":           {"GET /" + strings.Repeat("x", 32<<10), 431},
+	"request line without end":           {"GET /" + strings.Repeat("x", 32<<10), 414},
+	"target too large":                   {"GET /" + strings.Repeat("x", 32<<10) + " HTTP/1.1\r\nHost: a\r\n\r\n", 414},
 }
 
 func TestAmbiguousRequestsAreRefused(t *testing.T) {

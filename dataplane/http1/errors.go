@@ -34,7 +34,7 @@ func (l Limits) withDefaults() Limits {
 // Error says why a message is refused. Its text names no byte of the message, which may hold
 // patient data.
 type Error struct {
-	// Status is what a server should answer to such a request: 400, 431, 501 or 505.
+	// Status is what a server should answer to such a request: 400, 414, 431, 501 or 505.
 	Status int
 	// Reason is a short phrase, stable enough to be counted by.
 	Reason string

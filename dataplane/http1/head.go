@@ -68,18 +68,26 @@ func (h *head) nextLine(most int) (int, *Error) {
 	if i < 0 {
 		h.scan = len(h.buf)
 		if len(h.buf) >= most {
-			return 0, &Error{Status: 431, Reason: "head too large", Offset: most}
+			return 0, h.tooLarge(most)
 		}
 		return -1, nil
 	}
 	end := h.scan + i
 	if end >= most {
-		return 0, &Error{Status: 431, Reason: "head too large", Offset: most}
+		return 0, h.tooLarge(most)
 	}
 	if end == h.line || h.buf[end-1] != '\r' {
 		return 0, bad(end, "bare LF")
 	}
 	return end, nil
+}
+
+// tooLarge says what is too large: the fields, or the start line, of which mostly the target is (RFC 9112 section 3).
+func (h *head) tooLarge(most int) *Error {
+	if !h.start {
+		return &Error{Status: 414, Reason: "start line too large", Offset: most}
+	}
+	return &Error{Status: 431, Reason: "head too large", Offset: most}
 }
 
 // field reads one field line, RFC 9112 section 5.

@@ -405,6 +405,7 @@ func TestRefusedRequests(t *testing.T) {
 		"HTTP/2 preface":    {"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505},
 		"gzip coding":       {"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\n\r\n", 400},
 		"gzip in chunks":    {"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n", 501},
+		"huge target":       {"GET /" + strings.Repeat("x", 40000) + " HTTP/1.1\r\nHost: a\r\n\r\n", 414},
 		"huge header":       {"GET / HTTP/1.1\r\nHost: a\r\nX: " + strings.Repeat("x", 40000) + "\r\n\r\n", 431},
 		"TLS to clear port": {"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", 400},
 		"bad chunk at once": {"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", 400},

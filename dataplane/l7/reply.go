@@ -21,6 +21,7 @@ var (
 	replyBadRequest = reply{400, "Bad Request", "The request is malformed or ambiguous and was not passed on.\n", ""}
 	replyBadPath    = reply{400, "Bad Request", "The address has a . or .. element and was not passed on.\n", ""}
 	replyTimeout    = reply{408, "Request Timeout", "The request did not arrive in time.\n", ""}
+	replyTooLong    = reply{414, "URI Too Long", "The address is too long.\n", ""}
 	replyTooLarge   = reply{431, "Request Header Fields Too Large", "The header of the request is too large. Deleting this site's cookies may help.\n", ""}
 	replyNoConnect  = reply{405, "Method Not Allowed", "This service is no forward proxy.\n", "Allow: GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH\r\n"}
 	replyCoding     = reply{501, "Not Implemented", "The transfer coding of the request is not supported.\n", ""}
@@ -37,6 +38,8 @@ func refusal(err error) reply {
 		return replyBadRequest
 	}
 	switch e.Status {
+	case 414:
+		return replyTooLong
 	case 431:
 		return replyTooLarge
 	case 501:
