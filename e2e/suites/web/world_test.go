@@ -1,0 +1,45 @@
+package web
+
+import (
+	"net/netip"
+	"testing"
+
+	"github.com/truepacs/balancer/dataplane/netif/netnstest"
+	"github.com/truepacs/balancer/e2e/peers"
+	"github.com/truepacs/balancer/e2e/suite"
+)
+
+// Addresses of the host with the front: its own, that of the front, and that of its servers, who are on the same host. Clients
+// are, too, so their address is that of the front.
+const (
+	own    = "192.0.2.2"
+	vip    = "192.0.2.100"
+	server = "198.51.100.1"
+	client = vip
+)
+
+// plan counts mutations; other figures have variables of their own, see hack/soak.
+func plan() suite.Plan {
+	return suite.Plan{Name: "WEB", Unit: "MUTATIONS", Seed: 6, Count: 300}
+}
+
+func TestMain(m *testing.M) { plan().Run(m) }
+
+// newHost is a host with an interface that has a neighbour.
+func newHost(t *testing.T) (*netnstest.Far, peers.Host) {
+	t.Helper()
+	host := netnstest.NewFar(t)
+	host.Run(t, "sh", "-ec", "ip link add eth0 type veth peer name eth1; ip link set eth0 up; ip link set eth1 up;"+
+		"ip address add "+own+"/24 dev eth0; ip address add "+server+"/32 dev lo")
+	return host, peers.Far(host)
+}
+
+// front is a front of these listeners.
+func front(listeners ...peers.Listener) peers.Front {
+	return peers.Front{Address: netip.MustParseAddr(vip), Interface: "eth0", Listeners: listeners}
+}
+
+// web is a listener in clear.
+func web(name string, port uint16, servers ...netip.AddrPort) peers.Listener {
+	return peers.Listener{Name: name, Port: port, Protocol: peers.HTTP, Servers: servers, CheckPath: checkPath}
+}
