@@ -12,8 +12,8 @@ import (
 	"github.com/truepacs/balancer/e2e/suite"
 )
 
-// others are the programs beside ours, whose judgement is shown and fails nothing.
-var others = []peers.Program{peers.HAProxy, peers.NGINX, peers.NetHTTP}
+// programs are ours and those beside it, whose judgement is shown and fails nothing.
+var programs = []peers.Program{peers.TruePACS, peers.HAProxy, peers.NGINX, peers.NetHTTP}
 
 // opinion is what a program has made of classes.
 type opinion struct {
@@ -24,22 +24,24 @@ type opinion struct {
 	refused, altered []string
 }
 
-// TestBesideOthers sends the same classes to HAProxy, nginx and net/http and prints what each of them passes on.
+// TestBesideOthers sends the same classes to TruePACS, HAProxy, nginx and net/http and prints what each of them passes on.
 func TestBesideOthers(t *testing.T) {
+	t.Parallel()
 	const quiet = 300 * time.Millisecond
-	opinions := make([]opinion, len(others))
+	opinions := make([]opinion, len(programs))
 	var all sync.WaitGroup
-	for i, program := range others {
-		_, in := newHost(t)
+	for i, program := range programs {
+		in := newHost(t)
 		servers := newWitness(t, in, server+":8080")
 		p := peers.Start(t, in, program, front(web("web", 80, servers.address)))
 		all.Go(func() { opinions[i] = ask(t, p, servers, quiet) })
 	}
 	all.Wait()
-	ambiguous := make([][]string, len(others))
+	ambiguous := make([][]string, len(programs))
+	t.Logf("| about | classes | %s, %s, %s, %s: passed on (as whole requests) |", programs[0], programs[1], programs[2], programs[3])
 	for _, g := range groups() {
 		row := fmt.Sprintf("| %s | %d |", g.name, len(g.classes))
-		for i := range others {
+		for i := range programs {
 			passed, whole := 0, 0
 			for _, a := range g.classes {
 				if opinions[i].passed[a.name] {
@@ -54,10 +56,13 @@ func TestBesideOthers(t *testing.T) {
 		}
 		t.Log(row)
 	}
-	for i, program := range others {
+	for i, program := range programs {
 		o := opinions[i]
 		if len(o.passed) == len(requests()) || len(o.refused) == len(allowed()) {
 			t.Errorf("%s passed on everything or nothing: it was not asked", program)
+		}
+		if program == peers.TruePACS && len(o.passed)+len(o.refused)+len(o.altered) > 0 {
+			t.Errorf("%s is to pass on nothing that is ambiguous and all that is valid", program)
 		}
 		t.Logf("%s passed on: %s", program, strings.Join(ambiguous[i], "; "))
 		t.Logf("%s refused: %s", program, strings.Join(o.refused, "; "))

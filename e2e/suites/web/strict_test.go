@@ -45,7 +45,8 @@ func TestClassesAreDistinct(t *testing.T) {
 // TestAmbiguousRequestsReachNoServer sends each class with a request behind it. The servers, who keep every byte, get none,
 // and the client is told why and cut off.
 func TestAmbiguousRequestsReachNoServer(t *testing.T) {
-	_, in := newHost(t)
+	t.Parallel()
+	in := newHost(t)
 	servers := newWitness(t, in, server+":8080")
 	p := peers.Start(t, in, peers.TruePACS, front(web("web", 80, servers.address)))
 	servers.forget()
@@ -76,7 +77,8 @@ func TestAmbiguousRequestsReachNoServer(t *testing.T) {
 // TestContentThatTurnsBadEndsTheRequest sends the head, waits until a server has it, and then content that is ambiguous: the
 // server must not take the request for complete, nor get the one behind it.
 func TestContentThatTurnsBadEndsTheRequest(t *testing.T) {
-	_, in := newHost(t)
+	t.Parallel()
+	in := newHost(t)
 	servers := newWitness(t, in, server+":8080")
 	p := peers.Start(t, in, peers.TruePACS, front(web("web", 80, servers.address)))
 	count := 0
@@ -108,7 +110,8 @@ func TestContentThatTurnsBadEndsTheRequest(t *testing.T) {
 // TestValidRequestsReachTheServer sends each class with a request behind it: the server gets what the class says, the
 // client its answers.
 func TestValidRequestsReachTheServer(t *testing.T) {
-	_, in := newHost(t)
+	t.Parallel()
+	in := newHost(t)
 	servers := newWitness(t, in, server+":8080")
 	p := peers.Start(t, in, peers.TruePACS, front(web("web", 80, servers.address)))
 	all := allowed()
