@@ -57,13 +57,13 @@ func all(b []byte, class uint8) bool {
 }
 
 // IsToken tells whether s is a token (RFC 9110 section 5.6.2), as method and field names are.
-func IsToken(s string) bool {
+func IsToken[S []byte | string](s S) bool {
 	for i := range len(s) {
 		if octets[s[i]]&classToken == 0 {
 			return false
 		}
 	}
-	return s != ""
+	return len(s) > 0
 }
 
 // IsValue tells whether s can stand as a field value as it is: no control octet but HTAB, no

@@ -61,14 +61,3 @@ func NextElement(list []byte) (element, rest []byte) {
 	from, to := trim(list, 0, end)
 	return list[from:to], rest
 }
-
-// HasElement tells whether a comma-separated list has an element, compared without case.
-func HasElement(list []byte, element string) bool {
-	for list != nil {
-		var e []byte
-		if e, list = NextElement(list); EqualFold(e, element) {
-			return true
-		}
-	}
-	return false
-}

@@ -375,9 +375,17 @@ func TestUpgradeToHTTP2IsNotPassedOn(t *testing.T) {
 		fmt.Fprintf(w, "%q %q %q", r.Header["Upgrade"], r.Header["Connection"], r.Header["Http2-Settings"])
 	})).apply()
 	c := dialRaw(t, r.addr())
-	_, body := c.send("GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\n").response("GET")
-	if body != "[] [] []" {
-		t.Errorf("server saw %s", body)
+	for _, protocols := range []string{"h2c", "H2C", "websocket, h2c", "h2c/1", "h2c x", "- h2c", "websocket h2c", "websocket;h2c", "websocket, ,", "/h2c", ""} {
+		_, body := c.send("GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: " + protocols + "\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\n").response("GET")
+		if body != "[] [] []" {
+			t.Errorf("%q: server saw %s", protocols, body)
+		}
+	}
+	for _, protocols := range []string{"websocket", "websocket, IRC/6.9", "h2cx"} {
+		_, body := c.send("GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: " + protocols + "\r\n\r\n").response("GET")
+		if want := fmt.Sprintf("[%q] [\"Upgrade\"] []", protocols); body != want {
+			t.Errorf("%q: server saw %s, want %s", protocols, body, want)
+		}
 	}
 }
 

@@ -1,6 +1,7 @@
 package l7
 
 import (
+	"bytes"
 	"github.com/truepacs/balancer/dataplane/http1"
 )
 
@@ -135,7 +136,21 @@ func (x *exchange) wantsUpgrade() bool {
 		return false
 	}
 	for _, f := range r.Fields() {
-		if f.ID == http1.Upgrade && http1.HasElement(r.Bytes(f.Value), "h2c") {
+		if f.ID == http1.Upgrade && !offers(r.Bytes(f.Value)) {
+			return false
+		}
+	}
+	return true
+}
+
+// offers tells whether each protocol of an Upgrade field is a name with or without a version (RFC 9110 section 7.8) and none
+// is h2c. What is no such list might be read as one that has it.
+func offers(protocols []byte) bool {
+	for protocols != nil {
+		var protocol []byte
+		protocol, protocols = http1.NextElement(protocols)
+		name, version, versioned := bytes.Cut(protocol, []byte{'/'})
+		if !http1.IsToken(name) || versioned && !http1.IsToken(version) || http1.EqualFold(name, "h2c") {
 			return false
 		}
 	}
