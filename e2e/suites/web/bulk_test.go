@@ -39,9 +39,7 @@ func TestLargeBodiesPassInLittleMemory(t *testing.T) {
 	a := newAuthority(t)
 	ends := &ends{size: int64(megabytes) << 20, sums: map[string]string{}}
 	servers := serve(t, in, ends.serve)
-	secure := web("secure", 443, servers)
-	secure.Protocol, secure.Certificate, secure.Key = peers.HTTPS, a.certificate, a.key
-	p := peers.Start(t, in, peers.TruePACS, front(web("web", 80, servers), secure))
+	p := peers.Start(t, in, peers.TruePACS, front(web("web", 80, servers), a.web("secure", 443, servers)))
 	before := proxyPeak(t, p)
 	for _, scheme := range []string{"http", "https"} {
 		began := time.Now()

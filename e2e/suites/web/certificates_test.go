@@ -9,11 +9,13 @@ import (
 	"encoding/pem"
 	"math/big"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"testing"
 	"time"
 
+	"github.com/truepacs/balancer/e2e/peers"
 	"github.com/truepacs/balancer/e2e/suite"
 )
 
@@ -24,6 +26,13 @@ const host = "pacs.example.org"
 type authority struct {
 	// ca, certificate and key are PEM files.
 	ca, certificate, key string
+}
+
+// web is a listener in TLS with the certificate.
+func (a authority) web(name string, port uint16, servers ...netip.AddrPort) peers.Listener {
+	l := web(name, port, servers...)
+	l.Protocol, l.Certificate, l.Key = peers.HTTPS, a.certificate, a.key
+	return l
 }
 
 func newAuthority(t *testing.T) authority {

@@ -3,7 +3,6 @@ package web
 import (
 	"bufio"
 	"bytes"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -48,22 +47,14 @@ func TestRefusedContentIsNotSent(t *testing.T) {
 	in := newHost(t)
 	a := newAuthority(t)
 	s := newReluctant(t, in)
-	secure := web("secure", 443, s.address)
-	secure.Protocol, secure.Certificate, secure.Key = peers.HTTPS, a.certificate, a.key
-	p := peers.Start(t, in, peers.TruePACS, front(web("web", 80, s.address), secure))
+	p := peers.Start(t, in, peers.TruePACS, front(web("web", 80, s.address), a.web("secure", 443, s.address)))
 	count := 0
-	for _, listener := range []string{"web", "secure"} {
+	for _, e := range []entry{{p, "web", nil, in}, {p, "secure", a.trusting(t), in}} {
 		for _, framing := range []string{"length", "chunked"} {
 			for act := range wanted {
 				count++
-				t.Run(strings.Join([]string{act, framing, listener}, " "), func(t *testing.T) {
-					c, err := p.Dial(t.Context(), listener)
-					suite.Must(t, err)
-					defer c.Close()
-					if listener == "secure" {
-						c = tls.Client(c, a.trusting(t))
-					}
-					s.try(t, c, act, "/"+strings.Join([]string{act, framing, listener}, "/"))
+				t.Run(strings.Join([]string{act, framing, e.listener}, " "), func(t *testing.T) {
+					s.try(t, e.dial(t), act, "/"+strings.Join([]string{act, framing, e.listener}, "/"))
 				})
 			}
 		}

@@ -41,9 +41,7 @@ func TestScannerFindsNothing(t *testing.T) {
 	suite.Must(t, err)
 	in := newHost(t)
 	a := newAuthority(t)
-	secure := web("web", 443, application(t, in))
-	secure.Protocol, secure.Certificate, secure.Key = peers.HTTPS, a.certificate, a.key
-	peers.Start(t, in, peers.TruePACS, front(secure))
+	peers.Start(t, in, peers.TruePACS, front(a.web("web", 443, application(t, in))))
 	file := filepath.Join(t.TempDir(), "findings.json")
 	args := []string{"--quiet", "--color", "0", "--warnings", "off", "--nodns", "none", "--ip", vip, "--add-ca", a.ca, "--jsonfile", file}
 	if extent < 2 {

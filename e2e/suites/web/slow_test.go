@@ -62,7 +62,7 @@ func TestSlowClientsHoldNobodyUp(t *testing.T) {
 	t.Logf("without slow clients: %s", alone)
 	for _, mode := range slowModes {
 		t.Run(mode.name, func(t *testing.T) {
-			args := append(mode.args, "-c", fmt.Sprint(connections), "-r", fmt.Sprint(connections), "-l", fmt.Sprint(seconds), "-p", "2")
+			args := append(mode.args, "-c", fmt.Sprint(connections), "-r", fmt.Sprint(max(200, connections/10)), "-l", fmt.Sprint(seconds), "-p", "2")
 			beside, held := attack(t, in, p, args, time.Duration(seconds)*time.Second)
 			if beside.percentile(99) > soon && beside.waited > starved {
 				t.Logf("other clients: %s, while processes waited for a processor %.0f %% of the time: once more", beside, 100*beside.waited)

@@ -2,10 +2,13 @@ package web
 
 import (
 	"bufio"
+	"crypto/tls"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -42,20 +45,27 @@ func TestClassesAreDistinct(t *testing.T) {
 	}
 }
 
-// TestAmbiguousRequestsReachNoServer sends each class with a request behind it. The servers, who keep every byte, get none,
-// and the client is told why and cut off.
+// TestAmbiguousRequestsReachNoServer sends each class with a request behind it: at once, and, where the head is at fault, in two
+// pieces cut anywhere. The servers, who keep every byte, get none, and the client is told why and cut off.
 func TestAmbiguousRequestsReachNoServer(t *testing.T) {
 	t.Parallel()
-	in := newHost(t)
-	servers := newWitness(t, in, server+":8080")
-	p := peers.Start(t, in, peers.TruePACS, front(web("web", 80, servers.address)))
+	servers, entries := newEntries(t)
 	servers.forget()
+	plan, err := plan().Read()
+	suite.Must(t, err)
+	r := rand.New(rand.NewPCG(plan.Seed, 0))
 	all := requests()
-	for _, a := range all {
-		t.Run(a.name, func(t *testing.T) {
-			statuses, closed := talk(t, p, a.wire+trailing, patience)
-			if !slices.Equal(statuses, []int{a.answer()}) || !closed {
-				t.Errorf("the client was told %v, closed %v, want %d and the end: %s", statuses, closed, a.answer(), a.why)
+	each(entries, all, func(e entry, a ambiguous) {
+		t.Run(a.name+" by "+e.listener, func(t *testing.T) {
+			cuts := []int{0}
+			if !a.hidden {
+				cuts = append(cuts, 1+r.IntN(len(a.wire)))
+			}
+			for _, cut := range cuts {
+				statuses, closed := talk(t, e, a.wire[:cut], a.wire[cut:]+trailing, patience)
+				if !slices.Equal(statuses, []int{a.answer()}) || !closed {
+					t.Errorf("cut at %d: the client was told %v, closed %v, want %d and the end: %s", cut, statuses, closed, a.answer(), a.why)
+				}
 			}
 			if n := servers.bytes(); n > 0 {
 				got, _ := servers.seen()
@@ -63,34 +73,29 @@ func TestAmbiguousRequestsReachNoServer(t *testing.T) {
 				servers.forget()
 			}
 		})
-	}
+	})
 	if n := servers.bytes(); n > 0 {
 		t.Errorf("a server got %d bytes after all", n)
 	}
 	// The same servers are reached by what is in order.
-	if statuses, _ := talk(t, p, trailing, time.Second); !slices.Equal(statuses, []int{200}) || !servers.has("GET /trailing") {
+	if statuses, _ := talk(t, entries[0], "", trailing, time.Second); !slices.Equal(statuses, []int{200}) || !servers.has("GET /trailing") {
 		t.Errorf("a request in order was told %v", statuses)
 	}
-	suite.Verdict(t, "%d classes of ambiguous requests, each with another request behind it: not a byte reached a server, each was answered and ended", len(all))
+	suite.Verdict(t, "%d classes of ambiguous requests, each with another request behind it, whole and cut by seed %d, in clear and in TLS: not a byte reached a server, each was answered and ended",
+		len(all), plan.Seed)
 }
 
 // TestContentThatTurnsBadEndsTheRequest sends the head, waits until a server has it, and then content that is ambiguous: the
 // server must not take the request for complete, nor get the one behind it.
 func TestContentThatTurnsBadEndsTheRequest(t *testing.T) {
 	t.Parallel()
-	in := newHost(t)
-	servers := newWitness(t, in, server+":8080")
-	p := peers.Start(t, in, peers.TruePACS, front(web("web", 80, servers.address)))
-	count := 0
-	for _, a := range requests() {
-		if !a.hidden {
-			continue
-		}
-		count++
-		t.Run(a.name, func(t *testing.T) {
+	servers, entries := newEntries(t)
+	hidden := slices.DeleteFunc(requests(), func(a ambiguous) bool { return !a.hidden })
+	each(entries, hidden, func(e entry, a ambiguous) {
+		t.Run(a.name+" by "+e.listener, func(t *testing.T) {
 			servers.forget()
 			head, body, _ := strings.Cut(a.wire, "\r\n\r\n")
-			c := dial(t, p)
+			c := e.dial(t)
 			send(t, c, head+"\r\n\r\n")
 			until(t, "a server has the head", func() bool { return servers.has("POST / HTTP/1.1") })
 			send(t, c, body+trailing)
@@ -103,26 +108,24 @@ func TestContentThatTurnsBadEndsTheRequest(t *testing.T) {
 				t.Errorf("a server read %q", got)
 			}
 		})
-	}
-	suite.Verdict(t, "%d classes of ambiguous content behind a head that a server had already: none was taken for a whole request", count)
+	})
+	suite.Verdict(t, "%d classes of ambiguous content behind a head that a server had already, in clear and in TLS: none was taken for a whole request", len(hidden))
 }
 
 // TestValidRequestsReachTheServer sends each class with a request behind it: the server gets what the class says, the
 // client its answers.
 func TestValidRequestsReachTheServer(t *testing.T) {
 	t.Parallel()
-	in := newHost(t)
-	servers := newWitness(t, in, server+":8080")
-	p := peers.Start(t, in, peers.TruePACS, front(web("web", 80, servers.address)))
+	servers, entries := newEntries(t)
 	all := allowed()
-	for _, v := range all {
-		t.Run(v.name, func(t *testing.T) {
+	each(entries, all, func(e entry, v valid) {
+		t.Run(v.name+" by "+e.listener, func(t *testing.T) {
 			servers.forget()
 			want := []int{200, 200}
 			if v.last {
 				want = want[:1]
 			}
-			c := dial(t, p)
+			c := e.dial(t)
 			send(t, c, v.wire+trailing)
 			if statuses := expect(c, v.wire, len(want), v.last); !slices.Equal(statuses, want) {
 				t.Errorf("the client was told %v, want %v: %s", statuses, want, v.why)
@@ -136,8 +139,8 @@ func TestValidRequestsReachTheServer(t *testing.T) {
 				t.Errorf("the request behind it came as %q", got[1].line())
 			}
 		})
-	}
-	suite.Verdict(t, "%d classes of valid requests, each with another request behind it: all were passed on as they should be, none refused", len(all))
+	})
+	suite.Verdict(t, "%d classes of valid requests, each with another request behind it, in clear and in TLS: all were passed on as they should be, none refused", len(all))
 }
 
 // compare fails if a server got something else than the class says.
@@ -168,11 +171,58 @@ func (w *witness) ended() bool {
 	return !slices.ContainsFunc(w.conns, func(v *conversation) bool { return !v.over && len(v.received()) > v.read })
 }
 
-func dial(t *testing.T, p *peers.Peer) net.Conn {
+// entry is a listener of a front, and how it is spoken to.
+type entry struct {
+	*peers.Peer
+	listener string
+	trust    *tls.Config // nil: in clear
+	host     peers.Host
+}
+
+// newEntries starts TruePACS before a witness, with a listener in clear and one in TLS.
+func newEntries(t *testing.T) (*witness, []entry) {
 	t.Helper()
-	c, err := p.Dial(t.Context(), "web")
+	in := newHost(t)
+	servers := newWitness(t, in, server+":8080")
+	a := newAuthority(t)
+	p := peers.Start(t, in, peers.TruePACS, front(web("web", 80, servers.address), a.web("secure", 443, servers.address)))
+	return servers, []entry{{p, "web", nil, in}, {p, "secure", a.trusting(t), in}}
+}
+
+// each calls a function for all classes by all entries.
+func each[T any](entries []entry, classes []T, do func(entry, T)) {
+	for _, e := range entries {
+		for _, c := range classes {
+			do(e, c)
+		}
+	}
+}
+
+// dial connects; TLS shakes hands with the first byte.
+func (e entry) dial(t *testing.T) net.Conn {
+	t.Helper()
+	c, err := e.Dial(t.Context(), e.listener)
 	suite.Must(t, err)
+	return e.speak(t, c)
+}
+
+// dialFrom connects from an address.
+func (e entry) dialFrom(t *testing.T, source net.IP) (c net.Conn) {
+	t.Helper()
+	l := e.Front.Listeners[slices.IndexFunc(e.Front.Listeners, func(l peers.Listener) bool { return l.Name == e.listener })]
+	dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: source}}
+	suite.Must(t, e.host(func() (err error) {
+		c, err = dialer.DialContext(t.Context(), "tcp", netip.AddrPortFrom(e.Front.Address, l.Port).String())
+		return err
+	}))
+	return e.speak(t, c)
+}
+
+func (e entry) speak(t *testing.T, c net.Conn) net.Conn {
 	t.Cleanup(func() { _ = c.Close() })
+	if e.trust != nil {
+		return tls.Client(c, e.trust)
+	}
 	return c
 }
 
@@ -185,13 +235,17 @@ func send(t *testing.T, c net.Conn, text string) {
 	}
 }
 
-// talk sends all at once on a connection of its own and returns the statuses of the answers, and whether the other side
-// has closed within a time in which nothing came.
-func talk(t *testing.T, p *peers.Peer, text string, quiet time.Duration) (statuses []int, closed bool) {
+// talk sends one piece, if there is one, and another on a connection of its own and returns the statuses of the answers, and
+// whether the other side has closed within a time in which nothing came.
+func talk(t *testing.T, e entry, first, rest string, quiet time.Duration) (statuses []int, closed bool) {
 	t.Helper()
-	c := dial(t, p)
+	c := e.dial(t)
 	defer c.Close()
-	send(t, c, text)
+	if first != "" {
+		send(t, c, first)
+		time.Sleep(2 * time.Millisecond) // so that they are read apart
+	}
+	send(t, c, rest)
 	return answers(c, quiet)
 }
 

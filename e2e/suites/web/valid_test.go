@@ -253,8 +253,10 @@ func goodChunks() []valid {
 		return chunked(name, why, "5\r\nhello\r\n0\r\n"+field+"\r\n\r\n", "hello")
 	}
 	coding := posted("chunked in capitals", "RFC 9112 7: without case", "5\r\nhello\r\n0\r\n\r\n", "hello", "TRANSFER-ENCODING:\tChunked ")
+	inGet := chunked("chunk in a GET", "RFC 9110 9.3.1: no meaning, but framed", "5\r\nhello\r\n0\r\n\r\n", "hello")
+	inGet.method, inGet.wire = "GET", strings.Replace(inGet.wire, "POST", "GET", 1)
 	return []valid{
-		coding,
+		coding, inGet,
 		chunked("chunk", "RFC 9112 7.1", "5\r\nhello\r\n0\r\n\r\n", "hello"),
 		chunked("no chunk", "RFC 9112 7.1", "0\r\n\r\n", ""),
 		chunked("many chunks", "RFC 9112 7.1", strings.Repeat("1\r\nx\r\n", 500)+"0\r\n\r\n", strings.Repeat("x", 500)),

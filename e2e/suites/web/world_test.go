@@ -19,6 +19,8 @@ const (
 	vip    = "192.0.2.100"
 	server = "198.51.100.1"
 	client = vip
+	// clients are more addresses of clients, for those who are to be told apart.
+	clients = "198.18.0.0/15"
 )
 
 // plan counts mutations; other figures have variables of their own, see hack/soak.
@@ -33,7 +35,7 @@ func newHost(t *testing.T) peers.Host {
 	t.Helper()
 	host := netnstest.NewFar(t)
 	host.Run(t, "sh", "-ec", "ip link add eth0 type veth peer name eth1; ip link set eth0 up; ip link set eth1 up;"+
-		"ip address add "+own+"/24 dev eth0; ip address add "+server+"/32 dev lo")
+		"ip address add "+own+"/24 dev eth0; ip address add "+server+"/32 dev lo; ip route add local "+clients+" dev lo")
 	return peers.Far(host)
 }
 
