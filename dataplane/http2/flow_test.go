@@ -1,6 +1,7 @@
 package http2_test
 
 import (
+	"bytes"
 	"fmt"
 	"strings"
 	"testing"
@@ -94,6 +95,15 @@ func TestWindowComesBack(t *testing.T) {
 			for range 150 {
 				p.WriteDataPadded(1, false, nil, make([]byte, 255))
 			}
+		}, nil},
+		"in the middle of a frame": {0, func(p *peer) {
+			p.content(1, 16_384, false)
+			p.content(1, 16_384, false)
+			rest := bytes.Clone(p.in.Bytes()[100:])
+			p.in.Truncate(100)
+			p.feed()
+			drop(p)
+			p.in.Write(rest)
 		}, nil},
 		"handler resets within Data": {0, func(p *peer) {
 			p.h.data = func(s *http2.Stream, _ []byte, _ bool) { s.Reset(http2.Cancel) }

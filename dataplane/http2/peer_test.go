@@ -132,6 +132,12 @@ func (p *peer) take() (frames []string) {
 		p.out.Write(p.c.Output())
 		p.c.Sent(len(p.c.Output()))
 	}
+	return p.read()
+}
+
+// read returns the frames that came.
+func (p *peer) read() (frames []string) {
+	p.tb.Helper()
 	for {
 		f, err := p.reader.ReadFrame()
 		if err == io.EOF {

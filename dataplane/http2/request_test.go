@@ -294,11 +294,14 @@ func TestTooLarge(t *testing.T) {
 	var large []bool
 	p.h.request = func(s *http2.Stream, r *http2.Request, _ bool) {
 		large = append(large, r.TooLarge)
+		if r.TooLarge && len(r.Fields) > 1 {
+			t.Errorf("fields after the limit: %v", r.Fields)
+		}
 		if r.TooLarge {
 			s.Respond(431, nil, true)
 		}
 	}
-	p.request(1, "GET", true, "a", strings.Repeat("x", 2000), "b", "after")
+	p.request(1, "GET", true, "a", "b", "a", strings.Repeat("x", 2000), "b", "after")
 	p.request(3, "GET", true, "b", "after") // refers to what came after the limit
 	p.feed()
 	if diff := cmp.Diff([]bool{true, false}, large); diff != "" {
