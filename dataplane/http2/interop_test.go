@@ -4,10 +4,10 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
-	"strings"
 	"sync"
 	"testing"
 
@@ -47,25 +47,83 @@ func client(t *testing.T, cfg http2.Config) *http.Client {
 	return &http.Client{Transport: transport}
 }
 
+// TestClientOfGo sends content and gets it back, with a trailer, and fetches some of another size.
 func TestClientOfGo(t *testing.T) {
 	c := client(t, http2.Config{})
 	for _, size := range []int{0, 1, 16384, 16385, 300_000} {
-		content := bytes.Repeat([]byte{7}, size)
-		res, err := c.Post("http://pacs.example.org/0", "application/dicom", io.MultiReader(bytes.NewReader(content)))
-		if err != nil {
-			t.Fatal(err)
+		if err := echo(c, size); err != nil {
+			t.Errorf("%d bytes back and forth: %v", size, err)
 		}
-		got, err := io.ReadAll(res.Body)
-		if err != nil || !bytes.Equal(got, content) || res.Trailer.Get("X-Sum") != "1" {
-			t.Errorf("%d bytes: got %d back, %v, trailers %v", size, len(got), err, res.Trailer)
+		if err := fetch(t.Context(), c, size); err != nil {
+			t.Errorf("%d bytes: %v", size, err)
 		}
-		res.Body.Close()
-		if res, err = c.Get("http://pacs.example.org/" + strings.Repeat("0", 3) + "70000"); err != nil {
-			t.Fatal(err)
-		}
-		if got, err = io.ReadAll(res.Body); err != nil || len(got) != 70000 {
-			t.Errorf("got %d bytes, %v", len(got), err)
-		}
-		res.Body.Close()
 	}
+}
+
+// TestManyRequestsOfGo are of all sizes, at the same time on one connection, some cancelled.
+func TestManyRequestsOfGo(t *testing.T) {
+	c := client(t, http2.Config{MaxStreams: 40, ConnWindow: 100_000, OutputLimit: 20_000})
+	var wait sync.WaitGroup
+	for i := range 64 {
+		wait.Go(func() {
+			if err := echo(c, i*3000); err != nil {
+				t.Error(err)
+			}
+			ctx, cancel := context.WithCancel(t.Context())
+			res, err := begin(ctx, c, 1_000_000)
+			if err != nil {
+				t.Error(err)
+			} else {
+				io.ReadFull(res.Body, make([]byte, i*100))
+				cancel()
+				res.Body.Close()
+			}
+			cancel()
+			if err := fetch(t.Context(), c, i*3000); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wait.Wait()
+}
+
+// echo posts content and holds it against what comes back.
+func echo(c *http.Client, size int) error {
+	content := bytes.Repeat([]byte{7, 8, 9}, size/3+1)[:size]
+	res, err := c.Post("http://pacs.example.org/0", "application/dicom", io.MultiReader(bytes.NewReader(content)))
+	if err != nil {
+		return err
+	}
+	defer res.Body.Close()
+	got, err := io.ReadAll(res.Body)
+	if err == nil && (!bytes.Equal(got, content) || res.Trailer.Get("X-Sum") != "1") {
+		err = fmt.Errorf("sent %d bytes, got %d, trailers %v", size, len(got), res.Trailer)
+	}
+	return err
+}
+
+func begin(ctx context.Context, c *http.Client, size int) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("http://pacs.example.org/%d", size), nil)
+	if err != nil {
+		return nil, err
+	}
+	return c.Do(req)
+}
+
+func fetch(ctx context.Context, c *http.Client, size int) error {
+	res, err := begin(ctx, c, size)
+	if err != nil {
+		return err
+	}
+	defer res.Body.Close()
+	got, err := io.ReadAll(res.Body)
+	for i, b := range got {
+		if b != byte(i) {
+			return fmt.Errorf("byte %d is %d", i, b)
+		}
+	}
+	if err == nil && len(got) != size {
+		err = fmt.Errorf("got %d bytes of %d", len(got), size)
+	}
+	return err
 }

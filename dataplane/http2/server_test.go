@@ -21,7 +21,7 @@ type driver struct {
 // serve drives a connection until it ends. The handler must be called from Conn only.
 func serve(conn net.Conn, cfg http2.Config, h *answers) {
 	d := &driver{conn: conn, c: http2.New(cfg, h)}
-	h.c, h.pending = d.c, map[*http2.Stream]*answer{}
+	h.pending = map[*http2.Stream]*answer{}
 	d.change = sync.NewCond(&d.mu)
 	var wait sync.WaitGroup
 	wait.Go(d.write)
@@ -80,23 +80,17 @@ func (d *driver) write() {
 
 // answer is what is left to send on a stream.
 type answer struct {
-	rest     []byte
-	trailers bool
-	echo     bool
-	end      bool
+	rest []byte
+	echo bool
+	end  bool // rest is all
 }
 
 // answers is a handler: GET /<n> is answered with n bytes, POST with what it brings.
 type answers struct {
-	c       *http2.Conn
 	pending map[*http2.Stream]*answer
 }
 
 func (h *answers) Request(s *http2.Stream, r *http2.Request, end bool) {
-	if r.TooLarge {
-		s.Respond(431, nil, true)
-		return
-	}
 	n, _ := strconv.Atoi(r.Path[1:])
 	a := &answer{rest: make([]byte, n), echo: r.Method == "POST", end: end || r.Method != "POST"}
 	for i := range a.rest {
