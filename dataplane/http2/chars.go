@@ -75,33 +75,33 @@ func validPath(p string) bool {
 // validAuthority takes host [":" port] only, RFC 9110 section 4.2: no user information, no
 // percent-encoding.
 func validAuthority(a string, needPort bool) bool {
-	host, port, found := a, "", false
+	var host, port string
 	if strings.HasPrefix(a, "[") {
 		end := strings.IndexByte(a, ']')
-		if end < 0 {
-			return false
-		}
-		if addr, err := netip.ParseAddr(a[1:end]); err != nil || !addr.Is6() || addr.Zone() != "" {
+		if end < 0 || !isIPv6(a[1:end]) {
 			return false
 		}
 		host, port = a[:end], a[end+1:]
-		if port, found = strings.CutPrefix(port, ":"); !found && port != "" {
+		if port != "" && port[0] != ':' {
 			return false
 		}
+		port = strings.TrimPrefix(port, ":")
 	} else {
-		host, port, found = strings.Cut(a, ":")
+		host, port, _ = strings.Cut(a, ":")
 		if !all(host, classHost) {
 			return false
 		}
 	}
-	if host == "" || needPort && port == "" {
-		return false
-	}
-	if port == "" {
-		return true
+	if host == "" || port == "" {
+		return host != "" && !needPort
 	}
 	n, ok := parseDigits(port)
 	return ok && n <= 65535
+}
+
+func isIPv6(s string) bool {
+	addr, err := netip.ParseAddr(s)
+	return err == nil && addr.Is6() && addr.Zone() == ""
 }
 
 // parseDigits reads 1*DIGIT up to 2^63-1: no sign, list, space or overflow.

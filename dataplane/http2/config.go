@@ -5,7 +5,8 @@ import "cmp"
 // Config are the limits of a connection. The zero value means the defaults.
 type Config struct {
 	// MaxStreams is the most streams at a time, SETTINGS_MAX_CONCURRENT_STREAMS. A stream counts
-	// until it is over for the handler too. Default 128.
+	// until it is over for the handler too. Default 128. Clients may open 100 before they know, and
+	// cannot repeat all that are refused.
 	MaxStreams uint32
 	// StreamWindow and ConnWindow are the most bytes of content that wait for the handler, of a
 	// stream and of all streams. At least 65,535, the protocol's start. Default 256 KiB and 1 MiB.

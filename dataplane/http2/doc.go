@@ -9,9 +9,11 @@
 //		if err := c.Feed(p); err != nil { ... *http2.Error: write c.Output(), close ... }
 //	}
 //
-// The handler answers with Respond, Data and Trailers of a Stream, at once or later. It holds no
-// socket, no timer and no goroutine, and imports nothing but the standard library (nothing of net
-// but netip) and HPACK's decoder of golang.org/x/net.
+// The handler answers with Respond, Data and Trailers of a Stream, at once or later. Every call may
+// add to the output, also Sent: write until it is empty.
+//
+// The package holds no socket, no timer and no goroutine, and imports nothing but the standard
+// library (nothing of net but netip) and HPACK's decoder of golang.org/x/net.
 //
 // # Streams
 //

@@ -3,7 +3,6 @@ package http2_test
 import (
 	"bytes"
 	"context"
-	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
@@ -11,12 +10,10 @@ import (
 	"sync"
 	"testing"
 
-	xhttp2 "golang.org/x/net/http2"
-
 	"github.com/truepacs/balancer/dataplane/http2"
 )
 
-// client returns the client of golang.org/x/net, connected to a server of ours.
+// client returns Go's client, which speaks HTTP/2 only and is connected to a server of ours.
 func client(t *testing.T, cfg http2.Config) *http.Client {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -33,12 +30,13 @@ func client(t *testing.T, cfg http2.Config) *http.Client {
 			wait.Go(func() { serve(conn, cfg, &answers{}) })
 		}
 	})
-	transport := &xhttp2.Transport{
-		AllowHTTP: true,
-		DialTLSContext: func(ctx context.Context, _, _ string, _ *tls.Config) (net.Conn, error) {
+	transport := &http.Transport{
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			return (&net.Dialer{}).DialContext(ctx, "tcp", l.Addr().String())
 		},
+		Protocols: &http.Protocols{},
 	}
+	transport.Protocols.SetUnencryptedHTTP2(true)
 	t.Cleanup(func() {
 		transport.CloseIdleConnections()
 		l.Close()
@@ -62,7 +60,7 @@ func TestClientOfGo(t *testing.T) {
 
 // TestManyRequestsOfGo are of all sizes, at the same time on one connection, some cancelled.
 func TestManyRequestsOfGo(t *testing.T) {
-	c := client(t, http2.Config{MaxStreams: 40, ConnWindow: 100_000, OutputLimit: 20_000})
+	c := client(t, http2.Config{ConnWindow: 100_000, OutputLimit: 20_000})
 	var wait sync.WaitGroup
 	for i := range 64 {
 		wait.Go(func() {

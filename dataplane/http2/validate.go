@@ -2,6 +2,12 @@ package http2
 
 import "strings"
 
+// Methods with rules of their own, RFC 9113 sections 8.3.1 and 8.5.
+const (
+	connect = "CONNECT"
+	options = "OPTIONS"
+)
+
 // check holds a complete request against RFC 9113 section 8.3.1 and 8.5 and RFC 8441; the result
 // is what is wrong with it.
 func (s *section) check(end, extended bool) string {
@@ -14,7 +20,7 @@ func (s *section) check(end, extended bool) string {
 		return "missing or malformed :method"
 	case end && s.Length > 0:
 		return "content-length without content"
-	case s.Method == "CONNECT" && s.seen&seenProtocol == 0:
+	case s.Method == connect && s.seen&seenProtocol == 0:
 		return s.checkConnect()
 	case s.seen&seenProtocol != 0:
 		if fault := s.checkExtended(extended); fault != "" {
@@ -42,7 +48,7 @@ func (s *section) checkExtended(extended bool) string {
 	switch {
 	case !extended:
 		return ":protocol is not allowed"
-	case s.Method != "CONNECT":
+	case s.Method != connect:
 		return ":protocol without CONNECT"
 	case s.Protocol == "" || !all(s.Protocol, classToken):
 		return "malformed :protocol"
@@ -61,7 +67,7 @@ func (s *section) checkTarget() string {
 		return "missing or unknown :scheme"
 	case s.Path == "":
 		return "missing or empty :path"
-	case s.Path[0] != '/' && (s.Path != "*" || s.Method != "OPTIONS"):
+	case s.Path[0] != '/' && (s.Path != "*" || s.Method != options):
 		return ":path is neither absolute nor *"
 	case !validPath(s.Path):
 		return "malformed :path"
