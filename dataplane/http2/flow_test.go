@@ -320,6 +320,22 @@ func TestResetWhileWaiting(t *testing.T) {
 	}
 }
 
+// TestTrim: a connection goes on after it gave back what it did not need.
+func TestTrim(t *testing.T) {
+	p, _ := downloads(t, http2.Config{}, nil, 60_000)
+	p.c.Trim() // does nothing while there is a stream
+	if n := len(data(p.take())); n != 4 || p.c.Streams() != 0 {
+		t.Fatalf("%d frames", n)
+	}
+	p.h.request = func(s *http2.Stream, _ *http2.Request, _ bool) { s.Respond(204, nil, true) }
+	p.WritePing(false, [8]byte{})
+	p.feed()
+	p.c.Trim() // keeps the output
+	p.request(3, "GET", true)
+	p.feed()
+	same(t, "afterwards", []string{"PING ack=true " + string(make([]byte, 8)), "HEADERS 3 :status=204 end"}, p.take())
+}
+
 // TestFull: the caller is told when the peer does not read.
 func TestFull(t *testing.T) {
 	p := connected(t, http2.Config{OutputLimit: 1000})

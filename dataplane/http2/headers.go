@@ -93,7 +93,7 @@ func (c *Conn) request(f frameHead) *Error {
 		return c.refuse(f.id, ProtocolError)
 	}
 	s := c.open(f.id)
-	s.length, s.remoteEnd = c.section.Length, end
+	s.length, s.remoteEnd, s.tunnel = c.section.Length, end, c.section.Method == connect
 	c.handler.Request(s, &c.section.Request, end)
 	c.settle(s)
 	return nil
@@ -104,7 +104,7 @@ func (c *Conn) trailers(s *Stream, f frameHead) *Error {
 	switch {
 	case c.section.TooLarge:
 		return c.streamError(s, EnhanceYourCalm)
-	case c.block.depends, !f.has(flagEndStream), c.section.fault != "", s.length >= 0 && s.received < s.length:
+	case s.tunnel, c.block.depends, !f.has(flagEndStream), c.section.fault != "", s.length >= 0 && s.received < s.length:
 		return c.streamError(s, ProtocolError)
 	}
 	s.remoteEnd = true

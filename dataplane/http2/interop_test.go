@@ -68,7 +68,7 @@ func TestManyRequestsOfGo(t *testing.T) {
 				t.Error(err)
 			}
 			ctx, cancel := context.WithCancel(t.Context())
-			res, err := begin(ctx, c, 1_000_000)
+			res, err := begin(ctx, c, 300_000)
 			if err != nil {
 				t.Error(err)
 			} else {

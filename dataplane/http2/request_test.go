@@ -288,6 +288,15 @@ func TestTrailers(t *testing.T) {
 	}
 }
 
+// TestTunnelHasNoTrailers, RFC 9113 section 8.5.
+func TestTunnelHasNoTrailers(t *testing.T) {
+	p := connected(t, http2.Config{ExtendedConnect: true})
+	p.WriteHeaders(xhttp2.HeadersFrameParam{StreamID: 1, BlockFragment: p.fields(connect()...), EndHeaders: true})
+	p.WriteHeaders(xhttp2.HeadersFrameParam{StreamID: 1, BlockFragment: p.fields("x-sum", "1"), EndStream: true, EndHeaders: true})
+	p.feed()
+	same(t, "events", []string{"request 1 CONNECT /ws end=false", "reset 1 PROTOCOL_ERROR"}, p.h.take())
+}
+
 // TestTooLarge: the table of HPACK stays right while a request is answered with 431.
 func TestTooLarge(t *testing.T) {
 	p := connected(t, http2.Config{MaxFields: 1000})

@@ -14,6 +14,8 @@ type Stream struct {
 	remoteEnd, localEnd bool
 	// headed is set once the final header section of the response is in the output.
 	headed bool
+	// tunnel is set for CONNECT: there are no trailers, RFC 9113 section 8.5.
+	tunnel bool
 	// waiting is set while Data took less than it was given.
 	waiting bool
 	queued  bool // in Conn.ready
