@@ -1,6 +1,7 @@
 package http2_test
 
 import (
+	"runtime"
 	"testing"
 
 	"github.com/truepacs/balancer/dataplane/http2"
@@ -92,4 +93,46 @@ func BenchmarkRequest(b *testing.B) {
 	for b.Loop() {
 		round()
 	}
+}
+
+// TestIdleConnectionIsSmall: what was needed for large answers is not kept, and after Trim nothing.
+func TestIdleConnectionIsSmall(t *testing.T) {
+	for name, tc := range map[string]struct {
+		size, limit int // bytes
+		trim        bool
+	}{
+		"after large answers":       {60_000, 4 << 10, false},
+		"after small ones, trimmed": {4_000, 4 << 10, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			idle := make([]*http2.Conn, 200)
+			before := heap()
+			for i := range idle {
+				p, _ := downloads(t, http2.Config{}, nil, tc.size, tc.size)
+				p.WriteWindowUpdate(0, 1<<20)
+				p.feed()
+				p.take()
+				if p.c.Streams() != 0 {
+					t.Fatal("not answered")
+				}
+				if tc.trim {
+					p.c.Trim()
+				}
+				*p.h = recorder{}
+				idle[i] = p.c
+			}
+			if each := (heap() - before) / len(idle); each > tc.limit {
+				t.Errorf("%d bytes for each connection", each)
+			}
+			runtime.KeepAlive(idle)
+		})
+	}
+}
+
+// heap returns the bytes in use.
+func heap() int {
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&m)
+	return int(m.HeapAlloc)
 }
