@@ -15,22 +15,11 @@ type dataFrame struct {
 func (c *Conn) dataPiece(p []byte) ([]byte, *Error) {
 	d, f := &c.data, c.input.frame
 	if !d.begun {
-		d.content = f.length
-		if f.has(flagPadded) {
-			if f.length == 0 {
-				return nil, frameSize("frame too short for its padding")
-			}
-			if len(p) == 0 {
-				return nil, nil
-			}
-			d.padding = int(p[0])
-			if d.padding >= f.length {
-				return nil, protocol("padding longer than its frame")
-			}
-			d.content, p = f.length-1-d.padding, p[1:]
+		var err *Error
+		if p, err = d.begin(f, p); err != nil || !d.begun {
+			return nil, err
 		}
-		d.begun = true
-		if err := c.beginData(f); err != nil {
+		if err = c.beginData(f); err != nil {
 			return nil, err
 		}
 	}
@@ -48,6 +37,25 @@ func (c *Conn) dataPiece(p []byte) ([]byte, *Error) {
 	if d.content == 0 && d.padding == 0 {
 		c.endData(f)
 	}
+	return p, nil
+}
+
+// begin reads how long the padding is; it has not begun while that byte is missing.
+func (d *dataFrame) begin(f frameHead, p []byte) ([]byte, *Error) {
+	d.content = f.length
+	if f.has(flagPadded) {
+		switch {
+		case f.length == 0:
+			return nil, frameSize("frame too short for its padding")
+		case len(p) == 0:
+			return nil, nil
+		case int(p[0]) >= f.length:
+			return nil, protocol("padding longer than its frame")
+		}
+		d.padding = int(p[0])
+		d.content, p = f.length-1-d.padding, p[1:]
+	}
+	d.begun = true
 	return p, nil
 }
 
