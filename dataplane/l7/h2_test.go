@@ -27,7 +27,7 @@ import (
 
 // h2Client is a client that speaks HTTP/2 only, on one connection.
 func (r *rig) h2Client() *http.Client {
-	tr := &http2.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, DisableCompression: true, StrictMaxConcurrentStreams: true}
+	tr := &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, DisableCompression: true, ForceAttemptHTTP2: true, MaxConnsPerHost: 1}
 	r.t.Cleanup(tr.CloseIdleConnections)
 	return &http.Client{Transport: tr}
 }
@@ -83,14 +83,14 @@ func TestHTTP2Requests(t *testing.T) {
 		body         io.Reader
 		saw, got     string
 	}{
-		"GET":               {"GET", "/a?b=c", nil, `GET /a?b=c ` + r.addr() + ` 0 "one=1; two=2" [] [] []`, ""},
-		"HEAD":              {"HEAD", "/", nil, `HEAD / ` + r.addr() + ` 0 "one=1; two=2" [] [] []`, ""},
-		"no content":        {"GET", "/empty", nil, `GET /empty ` + r.addr() + ` 0 "one=1; two=2" [] [] []`, ""},
-		"length":            {"POST", "/up", strings.NewReader("hello"), `POST /up ` + r.addr() + ` 5 "one=1; two=2" [] [] []`, "hello"},
-		"empty content":     {"PUT", "/up", strings.NewReader(""), `PUT /up ` + r.addr() + ` 0 "one=1; two=2" [] [] []`, ""},
-		"long":              {"POST", "/up", strings.NewReader(long), fmt.Sprintf(`POST /up %s %d "one=1; two=2" [] [] []`, r.addr(), len(long)), long},
-		"without length":    {"POST", "/up", io.MultiReader(strings.NewReader("hello")), `POST /up ` + r.addr() + ` 5 "one=1; two=2" [chunked] [] []`, "hello"},
-		"long, no length":   {"POST", "/up", io.MultiReader(strings.NewReader(long)), fmt.Sprintf(`POST /up %s %d "one=1; two=2" [chunked] [] []`, r.addr(), len(long)), long},
+		"GET":             {"GET", "/a?b=c", nil, `GET /a?b=c ` + r.addr() + ` 0 "one=1; two=2" [] [] []`, ""},
+		"HEAD":            {"HEAD", "/", nil, `HEAD / ` + r.addr() + ` 0 "one=1; two=2" [] [] []`, ""},
+		"no content":      {"GET", "/empty", nil, `GET /empty ` + r.addr() + ` 0 "one=1; two=2" [] [] []`, ""},
+		"length":          {"POST", "/up", strings.NewReader("hello"), `POST /up ` + r.addr() + ` 5 "one=1; two=2" [] [] []`, "hello"},
+		"empty content":   {"PUT", "/up", strings.NewReader(""), `PUT /up ` + r.addr() + ` 0 "one=1; two=2" [] [] []`, ""},
+		"long":            {"POST", "/up", strings.NewReader(long), fmt.Sprintf(`POST /up %s %d "one=1; two=2" [] [] []`, r.addr(), len(long)), long},
+		"without length":  {"POST", "/up", io.MultiReader(strings.NewReader("hello")), `POST /up ` + r.addr() + ` 5 "one=1; two=2" [chunked] [] []`, "hello"},
+		"long, no length": {"POST", "/up", io.MultiReader(strings.NewReader(long)), fmt.Sprintf(`POST /up %s %d "one=1; two=2" [chunked] [] []`, r.addr(), len(long)), long},
 	} {
 		t.Run(name, func(t *testing.T) {
 			req := request(t, tc.method, url+tc.path, tc.body)
@@ -201,7 +201,7 @@ func TestHTTP2ServerBreaksOff(t *testing.T) {
 		}
 		b, err := io.ReadAll(res.Body)
 		res.Body.Close()
-		if stream := (http2.StreamError{}); !errors.As(err, &stream) || string(b) != "half" {
+		if err == nil || !strings.Contains(err.Error(), "INTERNAL_ERROR") || string(b) != "half" {
 			t.Errorf("got %q, %v", b, err)
 		}
 	}

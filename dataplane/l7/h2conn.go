@@ -21,7 +21,11 @@ type h2conn struct {
 	stalled bool // nothing was read, because too much waits to be written
 	leaving bool // no more streams are wanted
 	closed  bool // nothing more is to be read
+	trimmed bool // memory was given back since the last stream
 }
+
+// trimAfter is how long a connection without streams keeps the memory for the next.
+const trimAfter = 2 * time.Second
 
 var _ http2.Handler = (*h2conn)(nil)
 
@@ -190,14 +194,21 @@ func (m *h2conn) patience(sent bool) time.Duration {
 		return t.Transfer
 	case m.leaving:
 		return t.DrainIdle
+	case m.trimmed:
+		return t.KeepAlive - trimAfter
 	}
-	return t.KeepAlive
+	return min(t.KeepAlive, trimAfter)
 }
 
 // late says whether a connection on which nothing moved ends. While it has streams, their limits count.
 func (m *h2conn) late() bool {
-	if m.open != nil && !m.http2.Partial() {
+	switch idle := m.limit == trimAfter && trimAfter < m.conn.w.engine.cfg.Timeouts.KeepAlive; {
+	case m.open != nil && !m.http2.Partial():
 		m.conn.phase(m.limit)
+		return false
+	case idle && !m.trimmed && !m.leaving && !m.http2.Partial() && len(m.http2.Output()) == 0:
+		m.http2.Trim()
+		m.trimmed = true
 		return false
 	}
 	m.http2.Shutdown() // at once: the second call waits for nothing
@@ -208,7 +219,10 @@ func (m *h2conn) late() bool {
 }
 
 // Request implements http2.Handler.
-func (m *h2conn) Request(s *http2.Stream, r *http2.Request, end bool) { m.accept(s, r, end) }
+func (m *h2conn) Request(s *http2.Stream, r *http2.Request, end bool) {
+	m.trimmed = false
+	m.accept(s, r, end)
+}
 
 // Data implements http2.Handler.
 func (m *h2conn) Data(hs *http2.Stream, p []byte, end bool) {
