@@ -28,14 +28,16 @@ const soon = time.Second
 // patients are how many clients there are beside the slow ones. Each asks every 20 ms, and connects anew for every tenth request.
 const patients = 8
 
-// slowModes are what slowhttptest does; each connection is fed or read once a second.
+// slowModes are what slowhttptest does; each connection is fed or read once a second. A share of them is opened each second:
+// those that do not read get answers first that fill all buffers on their way.
 var slowModes = []struct {
-	name string
-	args []string
+	name  string
+	share uint64
+	args  []string
 }{
-	{"headers that do not end", []string{"-H", "-u", "http://" + vip + "/", "-i", "1"}},
-	{"content that does not end", []string{"-B", "-u", "http://" + vip + "/upload", "-i", "1", "-s", "65536", "-x", "8"}},
-	{"answers that are not read", []string{"-X", "-u", "http://" + vip + "/large", "-n", "1", "-z", "32", "-w", "512", "-y", "1024", "-k", "2"}},
+	{"headers that do not end", 1, []string{"-H", "-u", "http://" + vip + "/", "-i", "1"}},
+	{"content that does not end", 1, []string{"-B", "-u", "http://" + vip + "/upload", "-i", "1", "-s", "65536", "-x", "8"}},
+	{"answers that are not read", 10, []string{"-X", "-u", "http://" + vip + "/large", "-n", "1", "-z", "32", "-w", "512", "-y", "1024", "-k", "2"}},
 }
 
 // TestSlowClientsHoldNobodyUp has slowhttptest hold as many connections as it can while other clients ask.
@@ -62,7 +64,7 @@ func TestSlowClientsHoldNobodyUp(t *testing.T) {
 	t.Logf("without slow clients: %s", alone)
 	for _, mode := range slowModes {
 		t.Run(mode.name, func(t *testing.T) {
-			args := append(mode.args, "-c", fmt.Sprint(connections), "-r", fmt.Sprint(max(200, connections/10)), "-l", fmt.Sprint(seconds), "-p", "2")
+			args := slices.Concat(mode.args, []string{"-c", fmt.Sprint(connections), "-r", fmt.Sprint(max(200, connections/mode.share)), "-l", fmt.Sprint(seconds), "-p", "2"})
 			beside, held := attack(t, in, p, args, time.Duration(seconds)*time.Second)
 			if beside.percentile(99) > soon && beside.waited > starved {
 				t.Logf("other clients: %s, while processes waited for a processor %.0f %% of the time: once more", beside, 100*beside.waited)
