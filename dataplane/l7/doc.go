@@ -14,7 +14,7 @@
 // # Who does what
 //
 // Configuration: validate.go says what is wrong, compile.go makes immutable snapshots of the rest
-// (service.go, server.go, router.go, balance.go, cookie.go, tls.go), engine.go puts them into use.
+// (service.go, server.go, router.go, balance.go, cookie.go, tls.go, tickets.go), engine.go puts them into use.
 //
 // Traffic: one event loop per core, each with a worker (worker.go), which owns what lives there
 // and needs no lock. Connections come from a listener (listener.go). TCP in clear goes to package

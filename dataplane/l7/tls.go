@@ -29,19 +29,20 @@ func tlsConfig(l model.Listener) (*tlssession.Config, error) {
 		pairs = append(pairs, pair)
 	}
 	c.GetCertificate = certs.NewSelector(pairs).Select
+	if l.TLS.Clients == nil {
+		return tlssession.Prepare(c), nil
+	}
 	if err := verifyClients(c, l); err != nil {
 		return nil, err
 	}
-	return tlssession.Prepare(c), nil
+	// A client's chain can be made to cost a hundred signature checks (crypto/x509): not on the loop.
+	return tlssession.PrepareBlocking(c), nil
 }
 
 // verifyClients makes c look at client certificates. crypto/tls verifies the chain; revocation is looked at anew when
 // a session is resumed.
 func verifyClients(c *tls.Config, l model.Listener) error {
 	m := l.TLS.Clients
-	if m == nil {
-		return nil
-	}
 	authorities, err := certs.ParseAuthorities(m.CA, m.CRL)
 	if err != nil {
 		return refuse(l.Name, "the authorities of client certificates cannot be used: %s %w", bundles(m), err)
