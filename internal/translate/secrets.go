@@ -55,11 +55,12 @@ func (r *run) listenerTLS(s *service, t *v1alpha1.ListenerTLS) *model.TLS {
 		return out
 	}
 	past := r.pastTLS(s)
+	names := r.names(s, t, past)
 	for i, ref := range t.CertificateRefs {
 		name := types.NamespacedName{Namespace: s.owner.name.Namespace, Name: ref.Name}
 		secret, read := r.in.Secrets[name]
 		current := pastCertificate(past, name)
-		d := certs.Decide(offered(name, secret, read), current, r.neededOf(s, t, past, i), r.in.Now)
+		d := certs.Decide(offered(name, secret, read), current, names.of(i), r.in.Now)
 		if d.Refused != nil {
 			s.unusable(name.String(), refuseSecret(s.spec.Name, name, secret, read, d.Refused), d.Use != nil)
 		}
@@ -89,36 +90,59 @@ func offered(name types.NamespacedName, secret Secret, read bool) *model.Certifi
 	return &model.Certificate{Name: name.String(), CertPEM: secret.CertPEM, KeyPEM: secret.KeyPEM}
 }
 
-// neededOf are the server names that the index-th certificate alone is sure to have: no other one has
-// them both now and in what is offered. nil: the spec does not say what is needed.
-func (r *run) neededOf(s *service, t *v1alpha1.ListenerTLS, past *model.TLS, index int) []string {
-	if t.ServerNames == nil {
-		return nil
+// names are the pairs that a service has now and those that its Secrets offer, by index of
+// certificateRefs; nil: none that can be served.
+type names struct {
+	needed    []string
+	now, next []*certs.Pair
+}
+
+// names reads what there is to compare; nothing if the spec does not say which names are needed.
+func (r *run) names(s *service, t *v1alpha1.ListenerTLS, past *model.TLS) names {
+	n := names{needed: t.ServerNames}
+	if n.needed == nil {
+		return n
 	}
-	var now, next []*certs.Pair
-	for i, ref := range t.CertificateRefs {
-		if i == index {
-			continue
-		}
+	for _, ref := range t.CertificateRefs {
 		name := types.NamespacedName{Namespace: s.owner.name.Namespace, Name: ref.Name}
 		secret, read := r.in.Secrets[name]
-		next = appendPair(next, offered(name, secret, read))
-		now = appendPair(now, cmp.Or(pastCertificate(past, name), offered(name, secret, read)))
+		offer := offered(name, secret, read)
+		n.next = append(n.next, parsed(offer))
+		n.now = append(n.now, parsed(cmp.Or(pastCertificate(past, name), offer)))
 	}
-	needed := append(certs.Uncovered(t.ServerNames, now), certs.Uncovered(t.ServerNames, next)...)
+	return n
+}
+
+// of are the server names that the index-th certificate alone is sure to have: no other one has them both
+// now and in what is offered. nil: the spec does not say what is needed.
+func (n names) of(index int) []string {
+	if n.needed == nil {
+		return nil
+	}
+	needed := append(certs.Uncovered(n.needed, without(n.now, index)), certs.Uncovered(n.needed, without(n.next, index))...)
 	slices.Sort(needed)
 	return slices.Compact(needed)
 }
 
-func appendPair(list []*certs.Pair, m *model.Certificate) []*certs.Pair {
+// without are the pairs but for one.
+func without(list []*certs.Pair, index int) (out []*certs.Pair) {
+	for i, p := range list {
+		if i != index && p != nil {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+func parsed(m *model.Certificate) *certs.Pair {
 	if m == nil {
-		return list
+		return nil
 	}
 	p, err := certs.Parse(*m)
 	if err != nil {
-		return list
+		return nil // what is wrong with it is told where it is decided on
 	}
-	return append(list, p)
+	return p
 }
 
 // pastTLS is what the service's listeners had, with private keys as far as they are at hand; nil:

@@ -3,6 +3,7 @@ package translate_test
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/truepacs/balancer/api/v1alpha1"
 	"github.com/truepacs/balancer/dataplane/certs"
+	"github.com/truepacs/balancer/dataplane/testutil/pki"
 	"github.com/truepacs/balancer/internal/manifest"
 	"github.com/truepacs/balancer/internal/testutil/badspecs"
 	"github.com/truepacs/balancer/internal/translate"
@@ -93,6 +95,57 @@ func TestTLSIsRefused(t *testing.T) {
 			c := acceptedOf(translate.Translate(in), b)
 			if (c.Status == "True") != (tc.says == "") || !strings.Contains(c.Message, tc.says) || (tc.says != "" && c.Reason != v1alpha1.ReasonInvalidField) {
 				t.Errorf("%+v", c)
+			}
+		})
+	}
+}
+
+// TestNamesThatAreNeeded: a certificate may lose a name of serverNames only where another one has it, now and after.
+func TestNamesThatAreNeeded(t *testing.T) {
+	root := pki.NewAuthority(t, "Root")
+	issue := func(names ...string) translate.Secret {
+		i := root.Issue(t, pki.Spec{Names: names})
+		return translate.Secret{Found: true, CertPEM: i.Chain, KeyPEM: i.KeyPEM(t)}
+	}
+	x, y, z, both := issue("x.example"), issue("y.example"), issue("z.example"), issue("x.example", "y.example")
+	for name, tc := range map[string]struct {
+		before, offered [2]translate.Secret
+		refused         [2]bool
+	}{
+		"renewed":            {[2]translate.Secret{x, y}, [2]translate.Secret{issue("x.example"), issue("y.example")}, [2]bool{}},
+		"a name is lost":     {[2]translate.Secret{x, y}, [2]translate.Secret{z, y}, [2]bool{true, false}},
+		"one twice":          {[2]translate.Secret{x, y}, [2]translate.Secret{y, y}, [2]bool{true, false}},
+		"exchanged":          {[2]translate.Secret{x, y}, [2]translate.Secret{y, x}, [2]bool{true, true}},
+		"the other has it":   {[2]translate.Secret{x, both}, [2]translate.Secret{z, both}, [2]bool{}},
+		"the other loses it": {[2]translate.Secret{both, both}, [2]translate.Secret{z, y}, [2]bool{true, true}},
+		"needed by nobody":   {[2]translate.Secret{z, both}, [2]translate.Secret{issue("w.example"), both}, [2]bool{}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := typed(t, badspecs.Object(badspecs.Edits{"spec.virtualServices[1].layer7.tls": badspecs.Block{
+				"certificateRefs": badspecs.List{badspecs.Block{"name": "first"}, badspecs.Block{"name": "second"}},
+				"serverNames":     badspecs.List{"x.example", "y.example"},
+			}}))
+			in := sampleInput(t, b, nil)
+			put := func(pair [2]translate.Secret) translate.Result {
+				for i, name := range []string{"first", "second"} {
+					in.Secrets[types.NamespacedName{Namespace: b.Namespace, Name: name}] = pair[i]
+				}
+				return translate.Translate(in)
+			}
+			in.Previous = put(tc.before).Kept
+			result := put(tc.offered)
+			got := result.Balancers[types.NamespacedName{Namespace: b.Namespace, Name: b.Name}].Services[1].RefusedSecrets
+			for i, name := range []string{"first", "second"} {
+				if slices.Contains(got, b.Namespace+"/"+name) != tc.refused[i] {
+					t.Errorf("refused are %v, want %v", got, tc.refused)
+				}
+				want := tc.offered[i]
+				if tc.refused[i] {
+					want = tc.before[i]
+				}
+				if tls := result.Node.Proxy.Listeners[0].TLS; !bytes.Equal(tls.Certificates[i].CertPEM, want.CertPEM) {
+					t.Errorf("%s serves another certificate", name)
+				}
 			}
 		})
 	}
