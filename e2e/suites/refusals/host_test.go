@@ -2,6 +2,7 @@ package refusals
 
 import (
 	"context"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/truepacs/balancer/api/v1alpha1"
+	"github.com/truepacs/balancer/dataplane/testutil/pki"
 	"github.com/truepacs/balancer/e2e/site"
 	"github.com/truepacs/balancer/e2e/suite"
 )
@@ -38,7 +40,7 @@ func newHost(t *testing.T, transfer int64) *host {
 	h.put(t, "flows.yaml", goodManifest())
 	secret, _, err := site.Secret()
 	suite.Must(t, err)
-	h.put(t, "secrets.yaml", secret+"---\n"+strings.Replace(secret, "name: viewer-tls", "name: a", 1))
+	h.put(t, "secrets.yaml", secret+"---\n"+strings.Replace(secret, "name: viewer-tls", "name: a", 1)+"---\n"+authorities(t))
 	suite.Must(t, h.StartAgent(t.Context(), h.Director))
 	h.await(t, "the good services", func(o overview) error { return o.programmed("flows") })
 	suite.Must(t, site.Until(limit(t), "servers", func() error { return h.bothWork(t) }))
@@ -48,6 +50,19 @@ func newHost(t *testing.T, transfer int64) *host {
 	}
 	h.startFlows(t, transfer)
 	return h
+}
+
+// authorities is the Secret that the bad specs call ca: an authority of client certificates with its revocation list.
+func authorities(t *testing.T) string {
+	t.Helper()
+	a := pki.NewAuthority(t, "Hospital Root")
+	lists := a.CRLOf(t, x509.RevocationList{ThisUpdate: time.Now().Add(-time.Hour), NextUpdate: time.Now().Add(24 * time.Hour)})
+	text, err := json.Marshal(map[string]any{
+		"apiVersion": "v1", "kind": "Secret", "metadata": map[string]any{"name": "ca"}, "type": "Opaque",
+		"stringData": map[string]string{"ca.crt": string(a.PEM()), "ca.crl": string(lists)},
+	})
+	suite.Must(t, err)
+	return string(text) + "\n"
 }
 
 func tail(s string, most int) string { return s[max(0, len(s)-most):] }
