@@ -37,6 +37,7 @@ func TestDependenciesPointOneWay(t *testing.T) {
 		"./dataplane/dicom":          append(io, module+"dataplane/model"),
 		"./dataplane/http1":          append(io, module+"dataplane/model"),
 		"./dataplane/http2":          append(io, module+"dataplane/model"),
+		"./dataplane/proxyproto":     append(io, module+"dataplane/model"),
 		"./dataplane/eventloop":      append(io, module+"dataplane/model", module+"dataplane/l7"),
 		"./dataplane/relay":          append(io, module+"dataplane/model", module+"dataplane/l7"),
 		"./dataplane/stream":         append(io, module+"dataplane/model", module+"dataplane/l7"),
