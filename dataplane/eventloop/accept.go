@@ -113,9 +113,14 @@ func (c handed) arrive(l *Loop) {
 		c.refuse(l)
 		return
 	}
+	c.give(l, c.from.to)
+}
+
+// give gives the connection to any acceptor.
+func (c handed) give(l *Loop, to Acceptor) {
 	before := l.current
 	l.current, l.newborn = 0, c
-	c.from.to.Accepted(l, c.from, c.fd, c.peer)
+	to.Accepted(l, c.from, c.fd, c.peer)
 	l.current, l.newborn = before, handed{}
 }
 

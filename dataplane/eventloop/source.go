@@ -2,6 +2,7 @@ package eventloop
 
 import (
 	"fmt"
+	"net/netip"
 
 	"golang.org/x/sys/unix"
 
@@ -104,6 +105,18 @@ func (l *Loop) Close(s *Source) {
 	l.sources.free(s.slot)
 	_ = nonblock.Close(s.FD())
 	*s = Source{}
+}
+
+// Pass takes an accepted connection off the loop, which does not close it, and gives it to an acceptor as if it had just
+// been accepted: to one that need not know what was done with the connection before.
+func (l *Loop) Pass(s *Source, from *Listener, peer netip.AddrPort, to Acceptor) {
+	c := handed{from: from, fd: s.FD(), peer: peer}
+	if s.watched != 0 {
+		_ = nonblock.Delete(l.epoll, c.fd)
+	}
+	l.sources.free(s.slot)
+	*s = Source{}
+	c.give(l, to)
 }
 
 // culprit is what the loop was serving when a mistake happened; 0: nothing that can be cut off.

@@ -33,6 +33,15 @@ func address(sa *unix.RawSockaddrAny) netip.AddrPort {
 	return netip.AddrPort{}
 }
 
+// Peer is the address that a socket is connected to (getpeername(2)), in the form of Accept4. ENOTCONN says that the
+// connection is gone.
+func Peer(fd int) (netip.AddrPort, error) {
+	var sa unix.RawSockaddrAny
+	size := uint32(unix.SizeofSockaddrAny)
+	_, _, errno := unix.RawSyscall(unix.SYS_GETPEERNAME, uintptr(fd), uintptr(unsafe.Pointer(&sa)), uintptr(unsafe.Pointer(&size)))
+	return address(&sa), code(errno)
+}
+
 // Local is the address a socket is bound to (getsockname(2)), in the form of Accept4.
 func Local(fd int) (netip.AddrPort, error) {
 	var sa unix.RawSockaddrAny

@@ -29,6 +29,16 @@ func Send(fd int, b []byte, flags int) (int, error) {
 	}
 }
 
+// SendWhole sends b, at most a few hundred bytes and not empty, over a connection on which nothing waits to be sent: such
+// a one takes all of it at once. If it does not, the kernel is short of memory: ENOBUFS, and the connection is of no use.
+func SendWhole(fd int, b []byte) error {
+	n, err := Send(fd, b, 0)
+	if err == unix.EAGAIN || err == nil && n < len(b) {
+		return unix.ENOBUFS
+	}
+	return err
+}
+
 // Splice moves at most size bytes between two descriptors, one of which is a pipe, without copying (splice(2));
 // 0 bytes are the end. EAGAIN comes from either side: an empty source, a full pipe, a full socket.
 func Splice(from, to, size int) (int, error) {

@@ -66,6 +66,9 @@ func TestAccept4(t *testing.T) {
 			if want := client.RemoteAddr().(*net.TCPAddr).AddrPort(); err != nil || local != want {
 				t.Errorf("local %v, want %v; %v", local, want, err)
 			}
+			if told, err := nonblock.Peer(fd); err != nil || told != peer {
+				t.Errorf("later the peer is %v, want %v; %v", told, peer, err)
+			}
 			flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0)
 			if err != nil || flags&unix.O_NONBLOCK == 0 {
 				t.Errorf("flags %#x: the socket blocks; %v", flags, err)
@@ -133,6 +136,25 @@ func TestSendRecv(t *testing.T) {
 	if n, err := nonblock.Recv(fd, b, 0); n != 0 || err != nil {
 		t.Errorf("at the end: %d, %v", n, err)
 	}
+}
+
+// Where a connection takes no more, a whole is not cut.
+func TestSendWhole(t *testing.T) {
+	fd, client, _ := accepted(t, "tcp", "127.0.0.1:0")
+	must(t, nonblock.SendWhole(fd, []byte("header")))
+	b := make([]byte, 64)
+	if n, err := client.Read(b); err != nil || string(b[:n]) != "header" {
+		t.Fatalf("%q, %v", b[:n], err)
+	}
+	for full := make([]byte, 1<<20); ; {
+		if _, err := nonblock.Send(fd, full, 0); err != nil {
+			break
+		}
+	}
+	if err := nonblock.SendWhole(fd, []byte("header")); err != unix.ENOBUFS {
+		t.Errorf("%v, want ENOBUFS", err)
+	}
+	must(t, client.Close())
 }
 
 func TestSendToOneWhoLeft(t *testing.T) {
@@ -277,6 +299,8 @@ func TestAllocations(t *testing.T) {
 		_ = nonblock.Bind(fd, to)
 		_ = nonblock.Modify(epoll, fd, unix.EPOLLIN, 2)
 		_, _ = nonblock.Local(fd)
+		_, _ = nonblock.Peer(fd)
+		_ = nonblock.SendWhole(fd, out)
 		_, _ = nonblock.GetError(fd)
 	})
 	if got != 0 {

@@ -18,6 +18,9 @@ var ErrConnectTimeout = errors.New("relay: the server did not answer in time: ch
 type Owner interface {
 	// Unreachable asks for another server after one could not be reached; false: give up.
 	Unreachable(p *Pair, cause error) (Target, bool)
+	// Preface is what the server is sent ahead of the client's bytes, at most a few hundred bytes; nil: nothing. It is asked
+	// for when a server has been reached, and may be overwritten after that.
+	Preface(p *Pair) []byte
 	// Reached tells that the pair is joined to its Target.
 	Reached(p *Pair)
 	// Ended tells that a pair has ended. It is not to be used after that.
@@ -150,6 +153,8 @@ func (p *Pair) connecting(events eventloop.Events) {
 		cause = failed
 	case cause == nil && events&eventloop.Writable == 0:
 		return
+	case cause == nil:
+		cause = p.introduce()
 	}
 	if cause != nil {
 		if p.another(cause) {
@@ -164,6 +169,22 @@ func (p *Pair) connecting(events eventloop.Events) {
 	if p.pump(&p.client) && p.pump(&p.server) {
 		p.arm()
 	}
+}
+
+// introduce sends the preface. One that cannot be sent is a server not reached.
+func (p *Pair) introduce() error {
+	preface := p.owner.Preface(p)
+	if len(preface) == 0 {
+		return nil
+	}
+	return nonblock.SendWhole(p.server.source.FD(), preface)
+}
+
+// Client is the client's address and the one it connected to; zero AddrPorts if the client is gone.
+func (p *Pair) Client() (client, at netip.AddrPort) {
+	client, _ = nonblock.Peer(p.client.source.FD())
+	at, _ = nonblock.Local(p.client.source.FD())
+	return client, at
 }
 
 // Target is the server that the pair is joined to, or tries to reach.

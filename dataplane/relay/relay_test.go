@@ -41,6 +41,7 @@ type proxy struct {
 	listener *eventloop.Listener
 	settings relay.Settings
 	targets  []relay.Target
+	preface  func(*relay.Pair) []byte // nil: none
 	addr     string
 	ends     chan relay.End
 }
@@ -64,6 +65,13 @@ func (o *one) Unreachable(*relay.Pair, error) (relay.Target, bool) {
 		return relay.Target{}, false
 	}
 	return o.proxy.targets[o.tried], true
+}
+
+func (o *one) Preface(p *relay.Pair) []byte {
+	if o.proxy.preface == nil {
+		return nil
+	}
+	return o.proxy.preface(p)
 }
 
 func (o *one) Reached(*relay.Pair) {}

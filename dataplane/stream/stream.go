@@ -2,6 +2,7 @@ package stream
 
 import (
 	"io"
+	"net/netip"
 
 	"golang.org/x/sys/unix"
 
@@ -65,6 +66,17 @@ func (s *Stream) Connected() error {
 		return ErrAgain
 	}
 	return nil
+}
+
+// Preface sends p, at most a few hundred bytes, ahead of everything else and in clear, over a connection that has just
+// been made.
+func (s *Stream) Preface(p []byte) error { return nonblock.SendWhole(s.source.FD(), p) }
+
+// Ends are the addresses of the connection; zero AddrPorts if it is gone.
+func (s *Stream) Ends() (peer, local netip.AddrPort) {
+	peer, _ = nonblock.Peer(s.source.FD())
+	local, _ = nonblock.Local(s.source.FD())
+	return peer, local
 }
 
 // Open says whether the stream is open.
