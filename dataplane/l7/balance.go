@@ -3,6 +3,8 @@ package l7
 import (
 	"slices"
 	"sync/atomic"
+
+	"github.com/truepacs/balancer/dataplane/proxyproto"
 )
 
 // maxOrder bounds the length of a round-robin order. Weights whose sum is larger (after
@@ -12,6 +14,7 @@ const maxOrder = 4096
 // pool is the servers of a configured pool. All but order and turn is immutable.
 type pool struct {
 	name    string
+	preface proxyproto.Version
 	members []member
 	order   atomic.Pointer[[]uint16] // indexes of members that take new requests, in their turns
 	turn    atomic.Uint32

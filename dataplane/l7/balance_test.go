@@ -14,7 +14,7 @@ func testBackend(least bool, weights ...int) *backend {
 	for i, w := range weights {
 		s := newServer(ServerKey{"p", fmt.Sprint(i)}, netip.MustParseAddrPort("192.0.2.1:80"), true)
 		b.pool.members = append(b.pool.members, member{s, w})
-		b.ends = append(b.ends, newEndpoint(s, 80))
+		b.ends = append(b.ends, newEndpoint(endpointKey{server: s, port: 80}, 1))
 		b.byToken[s.token] = b.ends[i]
 	}
 	b.pool.refresh()

@@ -14,6 +14,7 @@ type client struct {
 	service  *service
 	peer     netip.Addr
 	peerText []byte
+	conn     *conn // on which it came
 
 	waker   interface{ Again() } // has the owner run, in a turn of its own
 	timer   eventloop.Timer

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/truepacs/balancer/dataplane/model"
+	"github.com/truepacs/balancer/dataplane/proxyproto"
 	"github.com/truepacs/balancer/dataplane/tlssession"
 )
 
@@ -39,6 +40,7 @@ func (e *Engine) compile(proxy model.Proxy) (*state, error) {
 
 func (c *compiler) pool(m model.Pool) {
 	p := &pool{name: m.Name}
+	p.preface, _ = proxyproto.VersionOf(string(m.ProxyProtocol))
 	for _, s := range m.Servers {
 		p.members = append(p.members, member{server: c.server(m.Name, s), weight: s.Weight})
 	}
@@ -63,7 +65,7 @@ func (c *compiler) server(pool string, m model.PoolServer) *server {
 func (c *compiler) service(l model.Listener) (*service, error) {
 	s := &service{
 		name: l.Name, http: l.Application == model.HTTP, address: l.Address,
-		forward: l.XForwardedFor, trusted: slices.Clone(l.TrustedCIDRs), tlsModel: cloneTLS(l.TLS),
+		forward: l.XForwardedFor, trusted: slices.Clone(l.TrustedCIDRs), greeted: slices.Clone(l.AcceptProxyProtocolFrom), tlsModel: cloneTLS(l.TLS),
 	}
 	var err error
 	if s.tls, err = c.tls(l); err != nil {
@@ -105,24 +107,23 @@ func (c *compiler) backend(l model.Listener, name string) *backend {
 		b.cookie = newCookie(l.Cookie.Name, name, name == l.Pool, l.TLS != nil)
 	}
 	for _, m := range b.pool.members {
-		e := c.endpoint(m.server, l.Address.Port())
+		e := c.endpoint(m.server, l.Address.Port(), b.pool.preface)
 		b.ends = append(b.ends, e)
 		b.byToken[m.server.token] = e
 	}
 	return b
 }
 
-func (c *compiler) endpoint(s *server, clientPort uint16) *endpoint {
+func (c *compiler) endpoint(s *server, clientPort uint16, preface proxyproto.Version) *endpoint {
 	port := s.addr.Port()
 	if port == 0 {
 		port = clientPort
 	}
-	key := endpointKey{s, port}
+	key := endpointKey{s, port, preface}
 	e := c.after.endpoints[key]
 	if e == nil {
 		if e = c.before.endpoints[key]; e == nil {
-			e = newEndpoint(s, port)
-			e.idle = make([]idle, c.loops)
+			e = newEndpoint(key, c.loops)
 		}
 		c.after.endpoints[key] = e
 	}

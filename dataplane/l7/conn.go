@@ -1,8 +1,6 @@
 package l7
 
 import (
-	"net/netip"
-
 	"github.com/truepacs/balancer/dataplane/eventloop"
 	"github.com/truepacs/balancer/dataplane/stream"
 )
@@ -12,16 +10,17 @@ type conn struct {
 	client
 	from   *eventloop.Listener
 	stream stream.Stream
+	origin *origin  // nil: none yet
 	text   [48]byte // holds peerText
 }
 
 // enter makes the conn that of an accepted connection.
-func (c *conn) enter(w *worker, l *listener, from *eventloop.Listener, s *service, peer netip.Addr) {
-	c.w, c.listener, c.from, c.service, c.peer = w, l, from, s, peer
-	c.timer.To, c.waker = &c.client, &c.stream
+func (c *conn) enter(w *worker, l *listener, from *eventloop.Listener, s *service, who caller) {
+	c.w, c.listener, c.from, c.service, c.peer, c.origin = w, l, from, s, who.addr, who.origin
+	c.timer.To, c.waker, c.conn = &c.client, &c.stream, c
 	c.peerText = append(c.text[:0], "unknown"...)
-	if peer.IsValid() {
-		c.peerText = peer.AppendTo(c.text[:0])
+	if c.peer.IsValid() {
+		c.peerText = c.peer.AppendTo(c.text[:0])
 	}
 	c.phase(w.engine.cfg.Timeouts.Header)
 }
@@ -56,5 +55,7 @@ func (c *conn) leave(reset bool) {
 	} else {
 		c.stream.Close()
 	}
+	c.w.forget(c.origin)
+	c.origin = nil
 	c.listener.left(c.w, c.from)
 }

@@ -8,7 +8,7 @@
 //	engine.Close()
 //
 // The engine binds nothing and checks no server: sockets come from the caller of Apply, verdicts
-// through SetHealth. It may import model, certs, eventloop, http1, http2, nonblock, relay, stream,
+// through SetHealth. It may import model, certs, eventloop, http1, http2, nonblock, proxyproto, relay, stream,
 // tlssession, golang.org/x/sys/unix and logr, and nothing that knows Kubernetes.
 //
 // # Who does what
@@ -21,6 +21,9 @@
 // relay (tcp.go); TCP whose TLS ends here is a tlsConn; HTTP is a httpConn, which a h2conn with a
 // h2stream for each request takes over when HTTP/2 was agreed on. All of it is state machines:
 // whatever is told about either side, run goes on with everything that can go on, until nothing can.
+//
+// Where a PROXY protocol header is due (greeting.go), it is taken out of the socket before anything else sees the
+// connection. Where servers are told of clients by one (origin.go), the connections to them wait for one client alone.
 //
 // A request passes three parts that know little of each other:
 //

@@ -81,7 +81,9 @@ func hotClient(tb testing.TB, addr string) func() {
 
 func hotEngine(tb testing.TB) string { return hotEngineWith(tb, l7.Config{}) }
 
-func hotEngineWith(tb testing.TB, cfg l7.Config) string {
+func hotEngineWith(tb testing.TB, cfg l7.Config) string { return hotEngineFor(tb, cfg, "") }
+
+func hotEngineFor(tb testing.TB, cfg l7.Config, told model.ProxyProtocol) string {
 	e := l7.New(cfg)
 	tb.Cleanup(e.Close)
 	socket, err := net.Listen("tcp", "127.0.0.1:0")
@@ -90,6 +92,7 @@ func hotEngineWith(tb testing.TB, cfg l7.Config) string {
 	}
 	address := socket.Addr().(*net.TCPAddr).AddrPort()
 	pool := poolOf("main", hotServer(tb), hotServer(tb))
+	pool.ProxyProtocol = told
 	if err := e.Apply(model.Proxy{
 		Pools: []model.Pool{pool},
 		Listeners: []model.Listener{{
@@ -137,6 +140,17 @@ func (nowhere) Write(p []byte) (int, error) { return len(p), nil }
 
 func TestLoggedRequestAllocatesNothing(t *testing.T) {
 	ask := hotClient(t, hotEngineWith(t, l7.Config{AccessLog: nowhere{}}))
+	for range 100 {
+		ask()
+	}
+	if n := testing.AllocsPerRun(2000, ask); n >= allocationLimit {
+		t.Errorf("%v allocations a request, want 0", n)
+	}
+}
+
+// Connections that wait for one client are found without a search that allocates.
+func TestRequestToServersThatAreToldAllocatesNothing(t *testing.T) {
+	ask := hotClient(t, hotEngineFor(t, l7.Config{}, model.ProxyProtocolV2))
 	for range 100 {
 		ask()
 	}

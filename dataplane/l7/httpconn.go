@@ -1,8 +1,6 @@
 package l7
 
 import (
-	"net/netip"
-
 	"github.com/truepacs/balancer/dataplane/eventloop"
 	"github.com/truepacs/balancer/dataplane/http1"
 	"github.com/truepacs/balancer/dataplane/nonblock"
@@ -59,9 +57,9 @@ var (
 )
 
 // acceptHTTP takes a connection.
-func (w *worker) acceptHTTP(l *listener, from *eventloop.Listener, s *service, fd int, peer netip.Addr) {
+func (w *worker) acceptHTTP(l *listener, from *eventloop.Listener, s *service, fd int, who caller) {
 	c := reuse(&w.spareHTTP)
-	c.enter(w, l, from, s, peer)
+	c.enter(w, l, from, s, who)
 	c.used, c.begun, c.swallowed, c.state = false, false, 0, reading
 	if c.next = w.http; c.next != nil {
 		c.next.prev = c

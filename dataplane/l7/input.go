@@ -14,7 +14,7 @@ const largeSize = 64 << 10
 type input struct {
 	block *eventloop.Block
 	large []byte // in place of block, for heads larger than it
-	r, w  int
+	r, w  int32
 }
 
 func (in *input) memory() []byte {
@@ -30,7 +30,7 @@ func (in *input) memory() []byte {
 func (in *input) buffered() []byte { return in.memory()[in.r:in.w] }
 
 // skip uses n buffered bytes.
-func (in *input) skip(n int) { in.r += n }
+func (in *input) skip(n int) { in.r += int32(n) }
 
 // release gives the memory back if nothing is buffered.
 func (in *input) release(l *eventloop.Loop) {
@@ -56,7 +56,7 @@ func (in *input) fill(l *eventloop.Loop, s *stream.Stream) error {
 		return err
 	}
 	n, err := s.Read(in.memory()[in.w:])
-	in.w += n
+	in.w += int32(n)
 	if n > 0 {
 		return nil
 	}
@@ -70,9 +70,9 @@ func (in *input) grow(l *eventloop.Loop) error {
 	switch {
 	case m == nil:
 		in.block = l.TakeBlock()
-	case in.w < len(m):
+	case int(in.w) < len(m):
 	case in.r > 0:
-		in.w = copy(m, m[in.r:in.w])
+		in.w = int32(copy(m, m[in.r:in.w]))
 		in.r = 0
 	case in.large != nil:
 		return errTooMuch
@@ -92,5 +92,5 @@ func (in *input) unread(l *eventloop.Loop, p []byte) {
 	}
 	in.drop(l)
 	in.block = l.TakeBlock()
-	in.w = copy(in.block[:], p)
+	in.w = int32(copy(in.block[:], p))
 }

@@ -68,13 +68,22 @@ func (l *listener) Accepted(loop *eventloop.Loop, from *eventloop.Listener, fd i
 	cell.total.Add(1)
 	cell.current.Add(1)
 	l.engine.open.enter()
-	switch {
+	if contains(s.greeted, peer.Addr()) {
+		w.greet(l, from, fd, peer)
+		return
+	}
+	l.serve(w, from, fd, caller{addr: peer.Addr()})
+}
+
+// serve begins what the listener speaks.
+func (l *listener) serve(w *worker, from *eventloop.Listener, fd int, who caller) {
+	switch s := l.service.Load(); {
 	case s.http:
-		w.acceptHTTP(l, from, s, fd, peer.Addr())
+		w.acceptHTTP(l, from, s, fd, who)
 	case s.tls != nil:
-		w.acceptTLS(l, from, s, fd, peer.Addr())
+		w.acceptTLS(l, from, s, fd, who)
 	default:
-		w.join(l, from, s, fd, peer.Addr())
+		w.join(l, from, s, fd, who)
 	}
 }
 

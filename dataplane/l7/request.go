@@ -104,7 +104,7 @@ func (x *exchange) appendCookies(dst, value []byte) []byte {
 // its list is added to, its other two fields stay.
 func (x *exchange) appendForwarded(dst []byte) []byte {
 	s := x.client.service
-	trusted := len(s.trusted) > 0 && s.trusts(x.client.peer)
+	trusted := contains(s.trusted, x.client.peer)
 	dst = append(dst, "X-Forwarded-For: "...)
 	if trusted {
 		for _, f := range x.req.Fields() {

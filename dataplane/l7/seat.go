@@ -50,7 +50,7 @@ func (s *seat) try(end *endpoint) {
 		end.current.Add(1)
 		s.end = end
 		if !s.fresh {
-			if s.up = s.client.w.unused(end, s.careful, s.holder); s.up != nil {
+			if s.up = s.client.w.unused(end, s.client.conn.whence(end), s.careful, s.holder); s.up != nil {
 				s.took = s.client.w.loop.Now() - s.began
 				s.seeker.reached()
 				return
@@ -85,6 +85,9 @@ func (s *seat) made(late bool) {
 			return
 		}
 		err = relay.ErrConnectTimeout
+	}
+	if err == nil {
+		err = s.introduce()
 	}
 	if err != nil {
 		s.missed(err)

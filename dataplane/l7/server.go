@@ -5,6 +5,8 @@ import (
 	"encoding/hex"
 	"net/netip"
 	"sync/atomic"
+
+	"github.com/truepacs/balancer/dataplane/proxyproto"
 )
 
 // ServerKey names a server of a pool.
@@ -45,19 +47,23 @@ func tokenOf(key ServerKey) (t token) {
 	return t
 }
 
-// endpoint is a server at the port that a listener's clients come to.
+// endpoint is a server at the port that a listener's clients come to, and what it wants to be told of them.
 type endpoint struct {
 	*server
-	to   netip.AddrPort
-	idle []idle // by loop
+	to      netip.AddrPort
+	preface proxyproto.Version // of the header that connections to it begin with; 0: none
+	idle    []idle             // by loop
 }
 
 // endpointKey tells endpoints apart.
 type endpointKey struct {
-	server *server
-	port   uint16
+	server  *server
+	port    uint16
+	preface proxyproto.Version
 }
 
-func newEndpoint(s *server, port uint16) *endpoint {
-	return &endpoint{server: s, to: netip.AddrPortFrom(s.addr.Addr(), port)}
+func newEndpoint(key endpointKey, loops int) *endpoint {
+	return &endpoint{
+		server: key.server, to: netip.AddrPortFrom(key.server.addr.Addr(), key.port), preface: key.preface, idle: make([]idle, loops),
+	}
 }

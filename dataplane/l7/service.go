@@ -17,7 +17,8 @@ type service struct {
 	tickets  [32]byte // the scope of its session tickets
 	forward  bool
 	trusted  []netip.Prefix
-	cookie   *cookie // of the default pool; nil: no persistence
+	greeted  []netip.Prefix // from these a PROXY protocol header is due
+	cookie   *cookie        // of the default pool; nil: no persistence
 	routes   []route
 	fallback route
 }
@@ -30,9 +31,9 @@ func (s *service) proto() string {
 	return "http"
 }
 
-func (s *service) trusts(client netip.Addr) bool {
-	for _, p := range s.trusted {
-		if p.Contains(client) {
+func contains(all []netip.Prefix, a netip.Addr) bool {
+	for _, p := range all {
+		if p.Contains(a) {
 			return true
 		}
 	}

@@ -29,6 +29,8 @@ type ListenerStats struct {
 	Errors int64
 	// Handshakes counts TLS handshakes that failed.
 	Handshakes int64
+	// Greetings counts connections that were closed because their PROXY protocol header was missing or wrong.
+	Greetings int64
 	// BytesIn and BytesOut count content from and to clients, in bytes: bodies of HTTP, and all
 	// of TCP and upgraded connections.
 	BytesIn, BytesOut int64
@@ -55,8 +57,7 @@ const shards = 8
 
 // listenerCounters are what one shard has counted. They fill a cache line.
 type listenerCounters struct {
-	current, total, requests, errors, handshakes, bytesIn, bytesOut atomic.Int64
-	_                                                               [8]byte
+	current, total, requests, errors, handshakes, greetings, bytesIn, bytesOut atomic.Int64
 }
 
 // Stats returns the counters of what is configured now.
@@ -97,6 +98,7 @@ func (l *listener) stats() ListenerStats {
 		st.Requests += c.requests.Load()
 		st.Errors += c.errors.Load()
 		st.Handshakes += c.handshakes.Load()
+		st.Greetings += c.greetings.Load()
 		st.BytesIn += c.bytesIn.Load()
 		st.BytesOut += c.bytesOut.Load()
 	}

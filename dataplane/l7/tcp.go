@@ -16,6 +16,7 @@ type pair struct {
 	from     *eventloop.Listener
 	service  *service
 	client   netip.Addr
+	origin   *origin   // nil: the socket knows it
 	end      *endpoint // nil: none
 	server   string
 	tried    []*endpoint
@@ -24,9 +25,9 @@ type pair struct {
 var _ relay.Owner = (*pair)(nil)
 
 // join relays between a client and a server.
-func (w *worker) join(l *listener, from *eventloop.Listener, s *service, fd int, peer netip.Addr) {
+func (w *worker) join(l *listener, from *eventloop.Listener, s *service, fd int, who caller) {
 	p := reuse(&w.sparePairs)
-	*p = pair{w: w, listener: l, from: from, service: s, client: peer, tried: p.tried[:0]}
+	*p = pair{w: w, listener: l, from: from, service: s, client: who.addr, origin: who.origin, tried: p.tried[:0]}
 	settled := false
 	defer func() {
 		if !settled {
@@ -107,6 +108,7 @@ func (p *pair) Ended(_ *relay.Pair, end relay.End) {
 	w.logConnection(record{
 		listener: p.listener.name, client: p.client.AppendTo(text[:0]), took: end.Total, connect: end.Connect, code: end.Reason, server: p.server,
 	}, end.ToServer, end.ToClient)
+	w.forget(p.origin)
 	p.listener.left(w, p.from)
 	spare(&w.sparePairs, p)
 }

@@ -1,8 +1,6 @@
 package l7
 
 import (
-	"net/netip"
-
 	"github.com/truepacs/balancer/dataplane/eventloop"
 	"github.com/truepacs/balancer/dataplane/http1"
 	"github.com/truepacs/balancer/dataplane/nonblock"
@@ -32,9 +30,9 @@ var (
 )
 
 // acceptTLS takes a connection.
-func (w *worker) acceptTLS(l *listener, from *eventloop.Listener, s *service, fd int, peer netip.Addr) {
+func (w *worker) acceptTLS(l *listener, from *eventloop.Listener, s *service, fd int, who caller) {
 	c := &tlsConn{}
-	c.enter(w, l, from, s, peer)
+	c.enter(w, l, from, s, who)
 	if err := c.stream.Accept(w.loop, fd, c); err != nil {
 		_ = nonblock.Close(fd)
 		c.end(false)

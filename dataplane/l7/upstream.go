@@ -26,7 +26,8 @@ type upstream struct {
 	in     input
 	resp   http1.Response
 	dec    http1.ChunkDecoder
-	holder holder // nil: unused
+	holder holder  // nil: unused
+	origin *origin // whose requests alone it may carry; nil: anybody's
 	reused bool
 
 	timer      eventloop.Timer
@@ -84,7 +85,7 @@ func (up *upstream) close(reset bool) {
 		up.stream.Close()
 	}
 	up.in.drop(up.w.loop)
-	up.holder, up.end = nil, nil
+	up.holder, up.end, up.origin = nil, nil, nil
 	spare(&up.w.spareUpstreams, up)
 }
 
@@ -101,11 +102,11 @@ func (up *upstream) keep() {
 	pool.put(up)
 }
 
-// unused takes a kept connection to a server; nil: there is none. careful: one that broke off a moment ago must not be
-// taken, since the request could not be repeated.
-func (w *worker) unused(end *endpoint, careful bool, h holder) *upstream {
+// unused takes a connection to a server that is kept for an origin, if that is not nil, else for anybody; nil: there is
+// none. careful: one that broke off a moment ago must not be taken, since the request could not be repeated.
+func (w *worker) unused(end *endpoint, o *origin, careful bool, h holder) *upstream {
 	pool := &end.idle[w.loop.Index()]
-	for up := pool.head; up != nil; up = pool.head {
+	for up := pool.last(end, o); up != nil; up = pool.last(end, o) {
 		pool.remove(up)
 		if careful && !up.stream.Quiet() {
 			up.close(false)
@@ -126,7 +127,18 @@ type idle struct {
 	retired bool
 }
 
+// last returns the one used last that an origin may use.
+func (p *idle) last(end *endpoint, o *origin) *upstream {
+	if o != nil {
+		return o.find(end)
+	}
+	return p.head
+}
+
 func (p *idle) put(up *upstream) {
+	if up.origin != nil {
+		up.origin.keep(up)
+	}
 	up.prev, up.next = nil, p.head
 	if p.head != nil {
 		p.head.prev = up
@@ -136,6 +148,9 @@ func (p *idle) put(up *upstream) {
 }
 
 func (p *idle) remove(up *upstream) {
+	if up.origin != nil {
+		up.origin.drop(up)
+	}
 	if up.next != nil {
 		up.next.prev = up.prev
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/truepacs/balancer/dataplane/certs"
 	"github.com/truepacs/balancer/dataplane/http1"
 	"github.com/truepacs/balancer/dataplane/model"
+	"github.com/truepacs/balancer/dataplane/proxyproto"
 )
 
 // reasonRefused is the reason of errors about one listener or pool.
@@ -59,6 +60,9 @@ func validate(proxy model.Proxy) error {
 func validatePool(p model.Pool) (errs []error) {
 	if len(p.Servers) > maxServers {
 		errs = append(errs, refuse(p.Name, "%d servers: a pool holds at most %d", len(p.Servers), maxServers))
+	}
+	if _, known := proxyproto.VersionOf(string(p.ProxyProtocol)); !known {
+		errs = append(errs, refuse(p.Name, "PROXY protocol version %q is not known: use V1 or V2", p.ProxyProtocol))
 	}
 	names := map[string]bool{}
 	for _, s := range p.Servers {

@@ -2,6 +2,7 @@ package l7
 
 import (
 	"github.com/truepacs/balancer/dataplane/eventloop"
+	"github.com/truepacs/balancer/dataplane/proxyproto"
 	"github.com/truepacs/balancer/dataplane/relay"
 	"github.com/truepacs/balancer/dataplane/stream"
 )
@@ -24,6 +25,9 @@ type worker struct {
 	spareStreams   []*h2stream
 	spareUpstreams []*upstream
 	sparePairs     []*pair
+	spareGreetings []*greeting
+	spareOrigins   []*origin
+	header         [proxyproto.MaxAppended]byte // the PROXY protocol header that is being sent
 }
 
 func newWorker(e *Engine, l *eventloop.Loop) *worker {

@@ -62,6 +62,9 @@ type Listener struct {
 	// TrustedCIDRs are clients whose X-Forwarded-* headers are kept and added to; those of any
 	// other client are replaced.
 	TrustedCIDRs []netip.Prefix `json:"trustedCIDRs,omitempty"`
+	// AcceptProxyProtocolFrom are peers whose connections must begin with a PROXY protocol header, which says who the
+	// client is; from any other peer none is looked for.
+	AcceptProxyProtocolFrom []netip.Prefix `json:"acceptProxyProtocolFrom,omitempty"`
 	// Routes are tried in order; no match: Pool.
 	Routes []Route `json:"routes,omitempty"`
 }
@@ -167,7 +170,18 @@ type Pool struct {
 	Name string `json:"name"`
 	// Servers are the servers.
 	Servers []PoolServer `json:"servers"`
+	// ProxyProtocol is the version of the header that connections to the servers begin with; empty: none.
+	ProxyProtocol ProxyProtocol `json:"proxyProtocol,omitempty"`
 }
+
+// ProxyProtocol is a version of the PROXY protocol (HAProxy, doc/proxy-protocol.txt).
+type ProxyProtocol string
+
+// Versions: 1 is a line of text, 2 is binary.
+const (
+	ProxyProtocolV1 ProxyProtocol = "V1"
+	ProxyProtocolV2 ProxyProtocol = "V2"
+)
 
 // PoolServer is one server of a Pool. Its health target is TargetKey(Pool.Name, Name).
 type PoolServer struct {

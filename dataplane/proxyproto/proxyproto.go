@@ -12,6 +12,19 @@ const (
 	V2 Version = 2
 )
 
+// VersionOf returns the version called V1 or V2; the empty name is that of none.
+func VersionOf(name string) (v Version, ok bool) {
+	switch name {
+	case "":
+		return 0, true
+	case "V1":
+		return V1, true
+	case "V2":
+		return V2, true
+	}
+	return 0, false
+}
+
 const (
 	// MaxSize is the most bytes in a header that Parse takes, those of version 2 included: what senders put into TLVs
 	// is a few hundred.

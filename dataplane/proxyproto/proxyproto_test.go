@@ -102,3 +102,16 @@ func TestMemory(t *testing.T) {
 		t.Errorf("%.0f allocations, want none", n)
 	}
 }
+
+func TestVersionOf(t *testing.T) {
+	for name, want := range map[string]proxyproto.Version{"": 0, "V1": proxyproto.V1, "V2": proxyproto.V2} {
+		if v, ok := proxyproto.VersionOf(name); v != want || !ok {
+			t.Errorf("%q is %d, %v; want %d", name, v, ok, want)
+		}
+	}
+	for _, name := range []string{"v1", "V3", "V2 "} {
+		if v, ok := proxyproto.VersionOf(name); v != 0 || ok {
+			t.Errorf("%q is %d", name, v)
+		}
+	}
+}

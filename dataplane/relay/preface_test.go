@@ -6,7 +6,6 @@ import (
 	"net"
 	"testing"
 
-
 	"github.com/truepacs/balancer/dataplane/relay"
 )
 
