@@ -165,7 +165,7 @@ func latin1(s string) string {
 var (
 	cleanLine  = regexp.MustCompile(`^[!#$%&'*+\-.^_|~0-9A-Za-z` + "`" + `]+ [!-"$-~]+ HTTP/1\.1$`)
 	cleanField = regexp.MustCompile("^[!#$%&'*+\\-.^_|~0-9A-Za-z`]+:[ \t]*([\\x21-\\x7e\\x80-\\xff]([\\t\\x20-\\x7e\\x80-\\xff]*[\\x21-\\x7e\\x80-\\xff])?)?$")
-	h2c        = regexp.MustCompile(`(?i)\bh2c\b`)
+	h2c        = regexp.MustCompile(`(?i)(^|[ ,;/])h2c($|[ ,;/])`)
 	digits     = regexp.MustCompile(`^[0-9]+$`)
 )
 
