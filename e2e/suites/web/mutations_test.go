@@ -86,13 +86,15 @@ func TestMutationsAreReadInOneWay(t *testing.T) {
 		c := entries[n%2].dialFrom(t, source)
 		send(t, c, wire+trailing)
 		statuses, closed := answersUpTo(c, 2, 200*time.Millisecond)
-		if read := servers.of(source); len(read) > served(statuses) && !closed { // they are on their way
+		read := servers.of(source)
+		for ; len(read) > served(statuses) && !closed; read = servers.of(source) { // answers are on their way
 			var more []int
-			more, closed = answersUpTo(c, len(read)-served(statuses), patience)
+			if more, closed = answersUpTo(c, len(read)-served(statuses), patience); len(more) == 0 {
+				break
+			}
 			statuses = append(statuses, more...)
 		}
 		_ = c.Close()
-		read := servers.of(source)
 		if err := errors.Join(judge(read, wire, statuses), servers.readAgain()); err != nil {
 			t.Errorf("mutation %d of seed %d: %v\nsent %q\nanswers %v, closed %v", n, plan.Seed, err, wire, statuses, closed)
 		}
