@@ -28,7 +28,7 @@ const (
 //
 // +kubebuilder:validation:XValidation:rule="self.application == 'HTTP' || !has(self.http)",message="http may only be set when application is HTTP: remove http, or write application: HTTP"
 // +kubebuilder:validation:XValidation:rule="self.application == 'HTTP' || !has(self.persistence)",message="cookie persistence needs application HTTP: remove persistence, or write application: HTTP"
-// +kubebuilder:validation:XValidation:rule="self.application == 'HTTP' || !has(self.clientAddress)",message="clientAddress headers need application HTTP: remove clientAddress, or write application: HTTP"
+// +kubebuilder:validation:XValidation:rule="self.application == 'HTTP' || !has(self.clientAddress) || !has(self.clientAddress.headers) && !has(self.clientAddress.trustedCIDRs)",message="clientAddress headers need application HTTP: remove headers and trustedCIDRs from clientAddress, or write application: HTTP"
 type Layer7 struct {
 	// application is what the service speaks: HTTP or TCP.
 	// +required
@@ -232,6 +232,15 @@ type ClientAddress struct {
 	// +kubebuilder:validation:items:MaxLength=43
 	// +kubebuilder:validation:XValidation:rule="self.all(c, isCIDR(c))",message="trustedCIDRs must be networks with prefix length, for example 192.0.2.0/24 (one host: 192.0.2.7/32)"
 	TrustedCIDRs []string `json:"trustedCIDRs,omitempty"`
+	// acceptProxyProtocolFrom are load balancers and firewalls in front of us that begin each connection
+	// with a PROXY protocol header, version 1 or 2, which says who the client is. From them a
+	// connection without one is closed; from anyone else none is looked for. Absent: nobody.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=32
+	// +kubebuilder:validation:items:MaxLength=43
+	// +kubebuilder:validation:XValidation:rule="self.all(c, isCIDR(c))",message="acceptProxyProtocolFrom must be networks with prefix length, for example 192.0.2.0/24 (one host: 192.0.2.7/32)"
+	AcceptProxyProtocolFrom []string `json:"acceptProxyProtocolFrom,omitempty"`
 }
 
 // HTTPSettings holds what is particular to application HTTP.

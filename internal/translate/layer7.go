@@ -49,6 +49,9 @@ func (r *run) listener(s *service, l7 *v1alpha1.Layer7) model.Listener {
 		Algorithm:   model.L7LeastConnection,
 		TLS:         r.listenerTLS(s, l7.TLS),
 	}
+	if c := l7.ClientAddress; c != nil {
+		l.AcceptProxyProtocolFrom = networks(s, "acceptProxyProtocolFrom", c.AcceptProxyProtocolFrom)
+	}
 	if l7.Algorithm == v1alpha1.AlgorithmRoundRobin {
 		l.Algorithm = model.L7RoundRobin
 	}
@@ -81,12 +84,17 @@ func trusted(s *service, c *v1alpha1.ClientAddress) []netip.Prefix {
 	if c == nil {
 		return nil
 	}
+	return networks(s, "trustedCIDRs", c.TrustedCIDRs)
+}
+
+// networks reads a list of clientAddress.
+func networks(s *service, field string, texts []string) []netip.Prefix {
 	var out []netip.Prefix
-	for _, text := range c.TrustedCIDRs {
+	for _, text := range texts {
 		p, err := netip.ParsePrefix(text)
 		if err != nil {
 			s.refuse(refusef(v1alpha1.ReasonInvalidField,
-				"spec.virtualServices[%s].layer7.clientAddress.trustedCIDRs: %q is not a network: write it with prefix length, for example 192.0.2.0/24", s.spec.Name, clip(text)))
+				"spec.virtualServices[%s].layer7.clientAddress.%s: %q is not a network: write it with prefix length, for example 192.0.2.0/24", s.spec.Name, field, clip(text)))
 			continue
 		}
 		out = append(out, p.Masked())

@@ -34,7 +34,7 @@ func badLayer7() map[string]Case {
 		"application missing":      {Edits{l7 + ".layer7": Block{}}, Edits{l7 + ".layer7": Block{"application": "TCP"}}, l7 + ".layer7.application", "is missing"},
 		"http with TCP":            {Edits{l7 + ".layer7": Block{"application": "TCP", "http": Block{}}}, Edits{l7 + ".layer7": Block{"application": "TCP"}}, l7 + ".layer7", "remove http"},
 		"cookie with TCP":          {Edits{l7 + ".layer7": Block{"application": "TCP", "persistence": Block{"type": "Cookie"}}}, Edits{l7 + ".layer7": Block{"application": "TCP"}}, l7 + ".layer7", "remove persistence"},
-		"clientAddress with TCP":   {Edits{l7 + ".layer7": Block{"application": "TCP", "clientAddress": Block{}}}, Edits{l7 + ".layer7": Block{"application": "TCP"}}, l7 + ".layer7", "remove clientAddress"},
+		"headers with TCP":         {Edits{l7 + ".layer7": Block{"application": "TCP", "clientAddress": Block{"trustedCIDRs": List{"10.0.0.1/32"}}}}, Edits{l7 + ".layer7": Block{"application": "TCP", "clientAddress": Block{"acceptProxyProtocolFrom": List{"10.0.0.1/32"}}}}, l7 + ".layer7", "remove headers and trustedCIDRs"},
 		"unknown algorithm":        {Edits{l7 + ".layer7.algorithm": "Random"}, Edits{l7 + ".layer7.algorithm": "RoundRobin"}, l7 + ".layer7.algorithm", "LeastConnection"},
 		"no certificate":           {Edits{l7 + ".layer7.tls.certificateRefs": List{}}, Edits{l7 + ".layer7.tls.certificateRefs": List{Block{"name": "viewer-tls"}}}, l7 + ".layer7.tls.certificateRefs", "1 to 16"},
 		"certificate twice":        {Edits{l7 + ".layer7.tls.certificateRefs": List{Block{"name": "a"}, Block{"name": "a"}}}, Edits{l7 + ".layer7.tls.certificateRefs": List{Block{"name": "a"}}}, l7 + ".layer7.tls.certificateRefs[1]", "twice"},
@@ -51,6 +51,7 @@ func badLayer7() map[string]Case {
 		"unknown cookie mode":      {Edits{l7 + ".layer7.persistence.cookie.mode": "Learn"}, Edits{l7 + ".layer7.persistence.cookie.mode": "Insert"}, l7 + ".layer7.persistence.cookie.mode", "Insert"},
 		"unknown header":           {Edits{l7 + ".layer7.clientAddress.headers": List{"X-Forwarded-For"}}, Edits{l7 + ".layer7.clientAddress.headers": List{"XForwardedFor"}}, l7 + ".layer7.clientAddress.headers[0]", "XForwardedFor"},
 		"trusted without prefix":   {Edits{l7 + ".layer7.clientAddress.trustedCIDRs": List{"10.0.0.1"}}, Edits{l7 + ".layer7.clientAddress.trustedCIDRs": List{"10.0.0.1/32"}}, l7 + ".layer7.clientAddress.trustedCIDRs", "/32"},
+		"PROXY header from a host": {Edits{l7 + ".layer7.clientAddress.acceptProxyProtocolFrom": List{"10.0.0.1"}}, Edits{l7 + ".layer7.clientAddress.acceptProxyProtocolFrom": List{"10.0.0.1/32"}}, l7 + ".layer7.clientAddress.acceptProxyProtocolFrom", "/32"},
 		"trusted prefix 33":        {Edits{l7 + ".layer7.clientAddress.trustedCIDRs": List{"10.0.0.0/33"}}, Edits{l7 + ".layer7.clientAddress.trustedCIDRs": List{"10.0.0.0/24"}}, l7 + ".layer7.clientAddress.trustedCIDRs", "prefix length"},
 		"application with a blank": {Edits{l7 + ".layer7.application": "HTTP "}, Edits{l7 + ".layer7.application": "HTTP"}, l7 + ".layer7.application", "TCP"},
 	}

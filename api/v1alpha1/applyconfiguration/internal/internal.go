@@ -62,6 +62,12 @@ var schemaYAML = typed.YAMLObject(`types:
 - name: com.github.truepacs.balancer.api.v1alpha1.ClientAddress
   map:
     fields:
+    - name: acceptProxyProtocolFrom
+      type:
+        list:
+          elementType:
+            scalar: string
+          elementRelationship: associative
     - name: headers
       type:
         list:

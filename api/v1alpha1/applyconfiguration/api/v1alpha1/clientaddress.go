@@ -16,6 +16,10 @@ type ClientAddressApplyConfiguration struct {
 	// trustedCIDRs are the proxies in front of us: from them a header that is already there is
 	// kept and added to, from anyone else it is replaced. Absent: trust nobody.
 	TrustedCIDRs []string `json:"trustedCIDRs,omitempty"`
+	// acceptProxyProtocolFrom are load balancers and firewalls in front of us that begin each connection
+	// with a PROXY protocol header, version 1 or 2, which says who the client is. From them a
+	// connection without one is closed; from anyone else none is looked for. Absent: nobody.
+	AcceptProxyProtocolFrom []string `json:"acceptProxyProtocolFrom,omitempty"`
 }
 
 // ClientAddressApplyConfiguration constructs a declarative configuration of the ClientAddress type for use with
@@ -40,6 +44,16 @@ func (b *ClientAddressApplyConfiguration) WithHeaders(values ...apiv1alpha1.Clie
 func (b *ClientAddressApplyConfiguration) WithTrustedCIDRs(values ...string) *ClientAddressApplyConfiguration {
 	for i := range values {
 		b.TrustedCIDRs = append(b.TrustedCIDRs, values[i])
+	}
+	return b
+}
+
+// WithAcceptProxyProtocolFrom adds the given value to the AcceptProxyProtocolFrom field in the declarative configuration
+// and returns the receiver, so that objects can be build by chaining "With" function invocations.
+// If called multiple times, values provided by each call will be appended to the AcceptProxyProtocolFrom field.
+func (b *ClientAddressApplyConfiguration) WithAcceptProxyProtocolFrom(values ...string) *ClientAddressApplyConfiguration {
+	for i := range values {
+		b.AcceptProxyProtocolFrom = append(b.AcceptProxyProtocolFrom, values[i])
 	}
 	return b
 }
