@@ -91,10 +91,12 @@ func (l *latencies) pair(t *testing.T, fronts map[string]*front, order []variant
 	load.end()
 }
 
-// added is what a front adds in each pair.
+// added is what a front adds in each pair, in µs, to the median of what it takes without one. Single quantiles can be below that:
+// then it is the 1 µs that is told apart at best.
 func added(quantiles map[string][]float64, front string) (values []float64) {
-	for i, v := range quantiles[front] {
-		values = append(values, v-quantiles[direct][i])
+	without := median(quantiles[direct])
+	for _, v := range quantiles[front] {
+		values = append(values, max(v-without, 1))
 	}
 	return values
 }

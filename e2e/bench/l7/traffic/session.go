@@ -243,8 +243,11 @@ func (s *session) readChunks() (length int64, err error) {
 		}
 		length += size
 		end, err := s.r.Peek(2)
-		if err != nil || string(end) != "\r\n" {
-			return length, fmt.Errorf("%q after a chunk, %v", end, err)
+		if err != nil {
+			return length, err
+		}
+		if string(end) != "\r\n" {
+			return length, fmt.Errorf("%q after a chunk", end)
 		}
 		_, _ = s.r.Discard(2)
 		if size == 0 {

@@ -22,7 +22,6 @@ type streams struct {
 	header []byte // of each request
 	next   uint32
 	open   map[uint32]*stream
-	failed error
 	status string
 	cookie string
 }
