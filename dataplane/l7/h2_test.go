@@ -247,6 +247,34 @@ func TestHTTP2ClientCancels(t *testing.T) {
 	}
 }
 
+// A request that is given up as soon as it is made is not begun (CVE-2023-44487).
+func TestHTTP2GivenUpAtOnce(t *testing.T) {
+	r := tlsRig(t, func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, r.URL.Path) }, cert(t, "pacs.example")).apply()
+	c := dialFrames(t, r.addr())
+	conn := c.conn
+	var together bytes.Buffer
+	c.framer = http2.NewFramer(&together, conn)
+	c.framer.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
+	c.request(1, true, ":method", "GET", ":scheme", "https", ":authority", "a", ":path", "/first") // leaves a connection to the server
+	conn.Write(together.Bytes())
+	c.answer(1)
+	together.Reset()
+	for id := uint32(3); id < 41; id += 2 {
+		c.request(id, true, ":method", "GET", ":scheme", "https", ":authority", "a", ":path", "/given-up")
+		c.framer.WriteRSTStream(id, http2.ErrCodeCancel)
+	}
+	c.request(41, true, ":method", "GET", ":scheme", "https", ":authority", "a", ":path", "/kept")
+	if _, err := conn.Write(together.Bytes()); err != nil {
+		t.Fatal(err)
+	}
+	if got := c.answer(41); got.body.String() != "/kept" {
+		t.Errorf("%+v", got)
+	}
+	if n := r.engine.Stats().Servers[0].Requests; n != 2 {
+		t.Errorf("a server was given %d requests, want 2", n)
+	}
+}
+
 // An answer before the end of the request arrives, and the rest of the request need not be sent.
 func TestHTTP2EarlyAnswer(t *testing.T) {
 	r := newRig(t, l7.Config{}, scripted(t, func(c net.Conn, rd *bufio.Reader) {

@@ -86,13 +86,16 @@ func (s *h2stream) run() {
 	m.sendSoon()
 }
 
-// step goes on with what can go on.
+// step goes on with what can go on. A request that its client gave up before its turn is not begun.
 func (s *h2stream) step() {
-	if !s.begun {
-		s.begin()
-	}
-	if s.lost {
+	switch {
+	case s.lost && s.begun:
 		s.x.lostClient()
+	case s.lost:
+		s.finish()
+		return
+	case !s.begun:
+		s.begin()
 	}
 	if s.x.run(); s.x.stage == over {
 		s.finish()
