@@ -3,6 +3,7 @@ package l7
 import (
 	"crypto/tls"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/truepacs/balancer/dataplane/certs"
@@ -18,7 +19,7 @@ func tlsConfig(l model.Listener) (*tlssession.Config, error) {
 	}
 	c := &tls.Config{MinVersion: max(l.TLS.MinVersion, tls.VersionTLS12), CipherSuites: slices.Clone(l.TLS.CipherSuites)}
 	if l.Application == model.HTTP {
-		c.NextProtos = []string{"h2", "http/1.1"}
+		c.NextProtos = protocols(c.CipherSuites)
 	}
 	var pairs []*certs.Pair
 	for _, m := range l.TLS.Certificates {
@@ -37,6 +38,19 @@ func tlsConfig(l model.Listener) (*tlssession.Config, error) {
 	}
 	// A client's chain can be made to cost a hundred signature checks (crypto/x509): not on the loop.
 	return tlssession.PrepareBlocking(c), nil
+}
+
+// protocols are what HTTP is offered in. Clients end a connection of HTTP/2 whose suite of TLS 1.2 is no AEAD (RFC 9113
+// section 9.2.2), so it is not offered where only such suites are.
+func protocols(suites []uint16) []string {
+	aead := func(id uint16) bool {
+		name := tls.CipherSuiteName(id)
+		return strings.Contains(name, "_GCM_") || strings.Contains(name, "_CHACHA20_")
+	}
+	if len(suites) == 0 || slices.ContainsFunc(suites, aead) {
+		return []string{"h2", "http/1.1"}
+	}
+	return []string{"http/1.1"}
 }
 
 // verifyClients makes c look at client certificates. crypto/tls verifies the chain; revocation is looked at anew when

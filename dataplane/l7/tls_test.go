@@ -140,7 +140,13 @@ func TestTLSVersionsAndALPN(t *testing.T) {
 			t.Errorf("%v: %v", offered, err)
 		}
 	}
-	r.web().TLS.MinVersion = tls.VersionTLS13
+	r.web().TLS = &model.TLS{Certificates: r.web().TLS.Certificates, CipherSuites: []uint16{tls.TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA}}
+	r.apply()
+	if c, err := tls.Dial("tcp", r.addr(), &tls.Config{InsecureSkipVerify: true, MaxVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"}}); err != nil {
+		t.Error(err)
+	} else if c.Close(); c.ConnectionState().NegotiatedProtocol != "http/1.1" {
+		t.Error("HTTP/2 is offered with suites that its clients refuse")
+	}
 	r.web().TLS = &model.TLS{Certificates: r.web().TLS.Certificates, MinVersion: tls.VersionTLS13}
 	r.apply()
 	if try(func(c *tls.Config) { c.MaxVersion = tls.VersionTLS12 }) == nil {
