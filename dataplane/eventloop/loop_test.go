@@ -143,6 +143,9 @@ func TestNoEventIsLost(t *testing.T) {
 		for range rand.IntN(3000) {
 			_ = i
 		}
+		if i%20 == 0 { // beyond a nap, so that the loop parks
+			time.Sleep(time.Duration(rand.IntN(400)) * time.Microsecond)
+		}
 	}
 	if s := l.Stats(); s.Parks < 100 {
 		t.Errorf("the loop parked only %d times: nothing was tested", s.Parks)
@@ -160,6 +163,9 @@ func TestNoTaskIsLost(t *testing.T) {
 		}
 		for range rand.IntN(3000) {
 			_ = i
+		}
+		if i%20 == 0 { // beyond a nap, so that the loop parks
+			time.Sleep(time.Duration(rand.IntN(400)) * time.Microsecond)
 		}
 	}
 	if s := l.Stats(); s.Parks < 100 {

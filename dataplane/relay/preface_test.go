@@ -24,13 +24,14 @@ func TestPreface(t *testing.T) {
 		got <- [32]byte(h.Sum(nil))
 	})
 	p := start(t, defaults(), refusing(t), server)
-	p.preface = func(pair *relay.Pair) []byte {
+	say := func(pair *relay.Pair) []byte {
 		client, at := pair.Client()
 		if at.String() != p.addr {
 			t.Errorf("the client connected to %v, want %s", at, p.addr)
 		}
 		return []byte("client " + client.Addr().String() + "\n")
 	}
+	p.preface.Store(&say)
 	c := p.dial()
 	banner := make([]byte, len("banner"))
 	if _, err := io.ReadFull(c, banner); err != nil {

@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -41,7 +42,7 @@ type proxy struct {
 	listener *eventloop.Listener
 	settings relay.Settings
 	targets  []relay.Target
-	preface  func(*relay.Pair) []byte // nil: none
+	preface  atomic.Pointer[func(*relay.Pair) []byte] // nil: none
 	addr     string
 	ends     chan relay.End
 }
@@ -68,10 +69,11 @@ func (o *one) Unreachable(*relay.Pair, error) (relay.Target, bool) {
 }
 
 func (o *one) Preface(p *relay.Pair) []byte {
-	if o.proxy.preface == nil {
+	say := o.proxy.preface.Load()
+	if say == nil {
 		return nil
 	}
-	return o.proxy.preface(p)
+	return (*say)(p)
 }
 
 func (o *one) Reached(*relay.Pair) {}
