@@ -22,8 +22,9 @@ import (
 )
 
 const (
-	// look is how often the folder is looked at for changes.
-	look = 500 * time.Millisecond
+	// look is how often the folder is looked at for changes: a person who waits for one does not notice it, and names and
+	// times of a few files cost little.
+	look = 100 * time.Millisecond
 	// refresh is how often the host's network is read again without a change of files.
 	refresh = 30 * time.Second
 )
