@@ -42,6 +42,7 @@ type Process struct {
 	// PID is the program's own process, as the test sees it.
 	PID int
 
+	host      Host
 	namespace string // link in /proc, for example pid:[4026532281]
 	first     *exec.Cmd
 	hold      io.Closer
@@ -55,9 +56,9 @@ type Process struct {
 // ends, and with it the kernel ends all others of the namespace (pid_namespaces(7)).
 func Launch(t testing.TB, in Host, cmd *exec.Cmd) *Process {
 	t.Helper()
-	p := &Process{ended: make(chan struct{})}
+	p := &Process{host: in}
 	p.stop = sync.OnceFunc(p.end)
-	if err := p.begin(in, cmd); err != nil {
+	if err := p.begin(cmd); err != nil {
 		p.stop()
 		t.Fatalf("start %s: %v", cmd, err)
 	}
@@ -65,7 +66,23 @@ func Launch(t testing.TB, in Host, cmd *exec.Cmd) *Process {
 	return p
 }
 
-func (p *Process) begin(in Host, cmd *exec.Cmd) (err error) {
+// Restart has the program end by SIGTERM and starts it again with the same arguments, as a service manager does that
+// leaves alone what the program has started (KillMode=process of systemd.kill(5)).
+func (p *Process) Restart() error {
+	if err := syscall.Kill(p.PID, syscall.SIGTERM); err != nil {
+		return err
+	}
+	if err := p.Wait(); err != nil {
+		return fmt.Errorf("it was told to end: %w", err)
+	}
+	again := exec.Command(p.program.Path)
+	again.Args, again.Env, again.Dir = p.program.Args, p.program.Env, p.program.Dir
+	again.Stdout, again.Stderr = p.program.Stdout, p.program.Stderr
+	return p.start(again)
+}
+
+// begin makes the namespace and starts the program in it.
+func (p *Process) begin(cmd *exec.Cmd) (err error) {
 	p.first = exec.Command("cat")
 	p.first.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Cloneflags: syscall.CLONE_NEWPID}
 	if p.hold, err = p.first.StdinPipe(); err != nil {
@@ -87,13 +104,19 @@ func (p *Process) begin(in Host, cmd *exec.Cmd) (err error) {
 	}
 	cmd.Args = append([]string{enter, "--target", strconv.Itoa(p.first.Process.Pid), "--pid", "--", path}, cmd.Args[1:]...)
 	cmd.Path, cmd.Err = enter, nil
+	return p.start(cmd)
+}
+
+// start starts a command that enters the namespace.
+func (p *Process) start(cmd *exec.Cmd) error {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	if err := in.enter(cmd.Start); err != nil {
+	if err := p.host.enter(cmd.Start); err != nil {
 		return err
 	}
-	p.program = cmd
+	ended := make(chan struct{})
+	p.program, p.ended = cmd, ended
 	go func() {
-		defer close(p.ended)
+		defer close(ended)
 		_ = cmd.Wait()
 	}()
 	return p.find()
