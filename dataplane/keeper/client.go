@@ -152,6 +152,10 @@ func (c *Client) apply(proxy model.Proxy) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.configured = true
+	if c.handler.Status().Draining { // it is for the proxy that took over
+		c.store.closeOthers(proxy.Listeners) // a port that is held here would seem to listen, and could not be bound again
+		return
+	}
 	err := c.handler.Apply(proxy, c.store)
 	if err != nil {
 		c.refused = err.Error()

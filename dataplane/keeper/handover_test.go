@@ -1,8 +1,10 @@
 package keeper
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
+	"syscall"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -59,6 +61,34 @@ func TestDrainedProxyIsNotCurrent(t *testing.T) {
 	eventually(t, "the old proxy is told to drain", old.drained)
 	newProxy.stop()
 	eventually(t, "nobody is current", func() bool { return !server.State().Connected })
+}
+
+// TestDrainedProxyHoldsNoRemovedPort: a listener that is removed while a proxy that was replaced still has connections refuses
+// clients, and can be had again.
+func TestDrainedProxyHoldsNoRemovedPort(t *testing.T) {
+	defer goleak.VerifyNone(t)
+	path := filepath.Join(t.TempDir(), "agent.sock")
+	server, agent := startServer(t, path)
+	defer agent.stop()
+	stays, goes := loopback.Free(t), loopback.Free(t)
+	set(t, server, proxyOn(stays, goes))
+	old, oldProxy := startClient(path, "old")
+	defer oldProxy.stop()
+	eventually(t, "the old proxy serves", func() bool { return server.State().Current })
+	_, newProxy := startClient(path, "new")
+	defer newProxy.stop()
+	eventually(t, "the old proxy is told to drain", old.drained)
+
+	set(t, server, proxyOn(stays))
+	eventually(t, "the port refuses", func() bool {
+		_, err := ask(goes)
+		return errors.Is(err, syscall.ECONNREFUSED)
+	})
+	set(t, server, proxyOn(stays, goes))
+	eventually(t, "the new proxy serves the port again", func() bool {
+		got, err := ask(goes)
+		return got == "new" && err == nil
+	})
 }
 
 // TestTicketsOutliveAProxy: a new proxy makes its clients' tickets with the secrets of the one before, also those that

@@ -2,6 +2,7 @@ package keeper
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -33,6 +34,9 @@ func (p *echoProxy) Apply(proxy model.Proxy, sockets map[netip.AddrPort]*Socket)
 	defer p.mu.Unlock()
 	if p.fail != nil {
 		return p.fail
+	}
+	if p.out {
+		return errors.New("draining")
 	}
 	wanted := map[netip.AddrPort]bool{}
 	for _, l := range proxy.Listeners {
