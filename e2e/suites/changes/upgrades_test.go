@@ -45,6 +45,9 @@ func TestUpgrades(t *testing.T) {
 		}
 		longest = max(longest, w.upgrade(t, program))
 		connections.open(t, more)
+		if n == 0 { // only the shipped program has been replaced
+			w.listenAndLeave(t)
+		}
 		time.Sleep(3 * time.Second) // h2load has new connections by then
 	}
 	generations := len(w.proxies(t))
@@ -60,6 +63,14 @@ func TestUpgrades(t *testing.T) {
 	})
 	suite.Verdict(t, "%d upgrades between %s and %s (commit %s), the new proxy serves at most %s after the restart; %s, none failed; %s; %d generations at the end, one once connections were closed",
 		upgrades, versionOf(t, shipped), versionOf(t, other), commit, longest.Round(time.Millisecond), requests, kept, generations)
+}
+
+// listenAndLeave has a service come and go, at the same port each time: proxies that were replaced must not hold it.
+func (w *world) listenAndLeave(t *testing.T) {
+	t.Helper()
+	for range 2 {
+		w.edit(t, edit{"listener", func(c *configuration, _ uint64) { c.Port = inTurn(c.Port, 8000) }, (*world).seesPort}, 0)
+	}
 }
 
 // upgrade replaces the program, restarts the service and returns when a new connection belongs to a proxy that was not there before.
