@@ -30,9 +30,10 @@ func TestChanges(t *testing.T) {
 	for i := range renewed {
 		renewed[i] = newCertificate(t, uint64(i)+1) // the first of them is RSA, after one that is ECDSA
 	}
-	connections := w.newLasting()
+	connections := w.newLasting(t)
 	connections.open(t, lasting)
-	load := w.startLoad(t, 5)
+	load := w.startLoad(t)
+	load.startH2Load(t)
 	warmUp(t, w, p)
 	proxy := w.proxy(t)
 	before := proxy.memory(t)
@@ -52,7 +53,7 @@ func TestChanges(t *testing.T) {
 	}
 	requests, kept := load.finish(t), connections.finish(t)
 	slices.Sort(times)
-	suite.Verdict(t, "%d edits and %d certificates in %s, each seen by a client (median %s, longest %s after it was written); %s, none failed; %s; one process; resident %d KiB before, %d KiB after",
+	suite.Verdict(t, "%d edits and %d certificates in %s, each seen by a client (median %s, longest %s after it was written); %s; %s; one process; resident %d KiB before, %d KiB after",
 		p.Count, renewals, took.Round(100*time.Millisecond), times[len(times)/2].Round(time.Millisecond), times[len(times)-1].Round(time.Millisecond), requests, kept, before>>10, after>>10)
 }
 

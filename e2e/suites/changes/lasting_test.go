@@ -138,14 +138,19 @@ type lastingConnections struct {
 	w       *world
 	all     sync.WaitGroup
 	stop    chan struct{}
+	halt    func()
 	opened  int
 	records atomic.Int64
 	mu      sync.Mutex
 	cut     []string
 }
 
-func (w *world) newLasting() *lastingConnections {
-	return &lastingConnections{w: w, stop: make(chan struct{})}
+func (w *world) newLasting(t *testing.T) *lastingConnections {
+	t.Helper()
+	l := &lastingConnections{w: w, stop: make(chan struct{})}
+	l.halt = sync.OnceFunc(func() { close(l.stop); l.all.Wait() })
+	t.Cleanup(l.halt)
+	return l
 }
 
 // open opens so many WebSockets, half of them over TLS, and as many streams.
@@ -244,8 +249,7 @@ func exchange(s link, c net.Conn, n uint64) error {
 // finish ends the connections and judges them.
 func (l *lastingConnections) finish(t *testing.T) string {
 	t.Helper()
-	close(l.stop)
-	l.all.Wait()
+	l.halt()
 	l.w.servers.mu.Lock()
 	defer l.w.servers.mu.Unlock()
 	for _, what := range append(l.cut, l.w.servers.complaints...) {

@@ -22,27 +22,30 @@ import (
 // paths are those of the load: each pool, and where a route comes and goes.
 func paths() []string { return []string{"/", "/weighted/x", "/members/x", "/marked/x", "/route/1/x"} }
 
-// load is requests without end: wrk (HTTP/1.1, connections kept), h2load (HTTP/2 over TLS), and a client that makes a
+// load is requests without end: wrk (HTTP/1.1, connections kept), h2load or h2Session (HTTP/2 over TLS), and a client that makes a
 // connection for each request and stream.
 type load struct {
-	w *world
-	// seconds is how long one run of h2load takes: it prints nothing when it is stopped.
-	seconds uint64
-	wrk     *peers.Process
-	out     *bytes.Buffer // of wrk
-	stop    chan struct{}
-	ended   sync.WaitGroup
+	w     *world
+	wrk   *peers.Process
+	out   *bytes.Buffer // of wrk
+	stop  chan struct{}
+	halt  func() // ends all but wrk
+	ended sync.WaitGroup
 
-	mu     sync.Mutex
-	h2     []string // what each run of h2load printed
-	fresh  int
-	failed []string
+	mu sync.Mutex
+	h2 []string // what each run of h2load printed
+	// streams are those that were answered to h2Sessions, and goAways how many of these the front ended.
+	streams, goAways int
+	fresh            int
+	failed           []string
 }
 
-// startLoad starts it, with runs of h2load of so many seconds. The host has other things to do, so that requests come at a rate, a good thousand in a second.
-func (w *world) startLoad(t *testing.T, seconds uint64) *load {
+// startLoad starts it, but for HTTP/2. The host has other things to do, so that requests come at a rate, a good thousand in a second.
+func (w *world) startLoad(t *testing.T) *load {
 	t.Helper()
-	l := &load{w: w, seconds: seconds, out: &bytes.Buffer{}, stop: make(chan struct{})}
+	l := &load{w: w, out: &bytes.Buffer{}, stop: make(chan struct{})}
+	l.halt = sync.OnceFunc(func() { close(l.stop); l.ended.Wait() })
+	t.Cleanup(l.halt)
 	script := filepath.Join(w.dir, "paths.lua")
 	suite.Must(t, os.WriteFile(script, []byte(`local paths, n = {"`+strings.Join(paths(), `", "`)+`"}, 0
 request = function() n = n + 1; return wrk.format("GET", paths[n % #paths + 1]) end
@@ -51,15 +54,24 @@ delay = function() return 20 end
 	wrk := exec.Command("wrk", "--threads", "1", "--connections", "16", "--duration", "6h", "--timeout", patience.String(), "--script", script, "http://"+vip)
 	wrk.Stdout, wrk.Stderr = l.out, l.out
 	l.wrk = peers.Launch(t, w.in, wrk)
-	l.ended.Go(func() { l.runH2(t) })
 	l.ended.Go(l.connect)
 	return l
 }
 
-// runH2 runs h2load again and again. Its connections stay for a whole run, but for those that the front ends (GOAWAY): it does not
-// make them again.
-func (l *load) runH2(t *testing.T) {
-	arguments := []string{"--clients", "8", "--max-concurrent-streams", "4", "--threads", "1", "--duration", strconv.FormatUint(l.seconds, 10), "--rps", "50"}
+// startH2Load runs h2load again and again; a run takes a few seconds, because it prints nothing when it is stopped.
+func (l *load) startH2Load(t *testing.T) {
+	l.ended.Go(func() { l.runH2Load(t) })
+}
+
+// startStreams has clients of our own in place of h2load.
+func (l *load) startStreams() {
+	for range h2Clients {
+		l.ended.Go(l.requestStreams)
+	}
+}
+
+func (l *load) runH2Load(t *testing.T) {
+	arguments := []string{"--clients", "8", "--max-concurrent-streams", "4", "--threads", "1", "--duration", "5", "--rps", "50"}
 	for _, path := range paths() {
 		arguments = append(arguments, "https://"+vip+path)
 	}
@@ -112,32 +124,33 @@ func (l *load) fail(what string) {
 // finish ends the load and judges it.
 func (l *load) finish(t *testing.T) string {
 	t.Helper()
-	close(l.stop)
 	suite.Must(t, syscall.Kill(l.wrk.PID, syscall.SIGINT)) // it prints then
 	if err := l.wrk.Wait(); err != nil {
 		t.Errorf("wrk: %v", err)
 	}
-	l.ended.Wait()
+	l.halt()
+	failed := len(l.failed)
 	for _, what := range l.failed {
 		t.Error(what)
 	}
 	one, err := judgeWRK(l.out.String())
 	if err != nil {
+		failed++
 		t.Errorf("wrk: %v; it printed:\n%s", err, l.out)
 	}
-	two, spoken := 0, false
+	two := l.streams
 	for i, text := range l.h2 {
 		n, err := judgeH2Load(text)
 		if err != nil {
+			failed++
 			t.Errorf("h2load, run %d: %v; it printed:\n%s", i+1, err, text)
 		}
 		two += n
-		spoken = spoken || strings.Contains(text, "Application protocol: h2\n") // programs of older commits speak HTTP/1.1 only
 	}
-	if l.fresh == 0 || !spoken {
-		t.Errorf("%d new connections, %d requests of h2load, in HTTP/2: %t", l.fresh, two, spoken)
+	if l.fresh == 0 || two == 0 {
+		t.Errorf("%d new connections, %d requests of HTTP/2", l.fresh, two)
 	}
-	return fmt.Sprintf("wrk %d requests, h2load %d, new connections %d", one, two, l.fresh)
+	return fmt.Sprintf("requests: wrk %d, HTTP/2 %d, %d on connections of their own, %d failures", one, two, l.fresh, failed)
 }
 
 var (
@@ -178,6 +191,8 @@ func judgeH2Load(text string) (int, error) {
 		return n, errors.New("requests failed")
 	case !h2Codes.MatchString(text):
 		return n, errors.New("not every status is 2xx")
+	case !strings.Contains(text, "Application protocol: h2\n"):
+		return n, errors.New("it did not speak HTTP/2")
 	}
 	return n, nil
 }

@@ -30,12 +30,13 @@ func TestUpgrades(t *testing.T) {
 	suite.Must(t, err)
 	other, commit := buildOther(t)
 	if versionOf(t, shipped) == versionOf(t, other) {
-		t.Fatalf("both programs are of version %s: an upgrade would be none", versionOf(t, shipped))
+		t.Fatalf("both programs are of version %s: an upgrade would be none; run make build, or name another commit with CHANGES_COMMIT", versionOf(t, shipped))
 	}
 	w := newWorld(t)
-	connections := w.newLasting()
+	connections := w.newLasting(t)
 	connections.open(t, lasting)
-	load := w.startLoad(t, 2)
+	load := w.startLoad(t)
+	load.startStreams()
 	time.Sleep(2 * time.Second)
 	var longest time.Duration
 	for n := range upgrades {
@@ -48,21 +49,24 @@ func TestUpgrades(t *testing.T) {
 		if n == 0 { // only the shipped program has been replaced
 			w.listenAndLeave(t)
 		}
-		time.Sleep(3 * time.Second) // h2load has new connections by then
+		time.Sleep(3 * time.Second)
 	}
 	generations := len(w.proxies(t))
 	if want := int(upgrades) + 1; generations != want {
 		t.Errorf("%d generations of the proxy have connections, not %d", generations, want)
 	}
 	requests, kept := load.finish(t), connections.finish(t)
+	if want := int(upgrades) * h2Clients; load.goAways < want {
+		t.Errorf("%d connections of HTTP/2 were told to end, at least %d were to be", load.goAways, want)
+	}
 	w.await(t, "proxies without connections end", func() error {
 		if left := w.proxies(t); len(left) != 1 {
 			return fmt.Errorf("%d are left", len(left))
 		}
 		return nil
 	})
-	suite.Verdict(t, "%d upgrades between %s and %s (commit %s), the new proxy serves at most %s after the restart; %s, none failed; %s; %d generations at the end, one once connections were closed",
-		upgrades, versionOf(t, shipped), versionOf(t, other), commit, longest.Round(time.Millisecond), requests, kept, generations)
+	suite.Verdict(t, "%d upgrades between %s and %s (commit %s), the new proxy serves at most %s after the restart; %s; %s; %d connections of HTTP/2 ended and made again; %d generations at the end, one once connections were closed",
+		upgrades, versionOf(t, shipped), versionOf(t, other), commit, longest.Round(time.Millisecond), requests, kept, load.goAways, generations)
 }
 
 // listenAndLeave has a service come and go, at the same port each time: proxies that were replaced must not hold it.
