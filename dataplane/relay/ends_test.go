@@ -106,9 +106,14 @@ func TestSourceAddress(t *testing.T) {
 	}
 	p := from("127.0.0.77:0")
 	c := p.dial()
-	if from := wait(t, conns).RemoteAddr().(*net.TCPAddr).AddrPort().Addr(); from.String() != "127.0.0.77" {
+	at := wait(t, conns)
+	if from := at.RemoteAddr().(*net.TCPAddr).AddrPort().Addr(); from.String() != "127.0.0.77" {
 		t.Errorf("the server sees %v", from)
 	}
+	_, err := at.Write([]byte("x"))
+	must(t, err)
+	_, err = io.ReadFull(c, make([]byte, 1)) // the relay knows by now that the server was reached
+	must(t, err)
 	must(t, c.SetLinger(0))
 	c.Close()
 	p.end(relay.ClientData)
